@@ -1,0 +1,150 @@
+//! Signal and stop a holder.
+//!
+//! Composed, like [`daemonize`](crate::daemonize), of a step ([`holder`]) and the kernel's pidfds.
+
+use crate::pidfile::{Holder, holder};
+use crate::sys::Deadline;
+use core::time::Duration;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+/// How [`stop`] goes about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stop {
+    /// The signal to send; `SIGCONT` follows, so that a stopped process gets it.
+    pub signal: Signal,
+    /// How long to wait for the end; `None` is for ever.
+    pub timeout: Option<Duration>,
+    /// Whether to send `SIGKILL` after the timeout, and wait once more as long.
+    pub kill: bool,
+}
+
+impl Default for Stop {
+    /// `SIGTERM`, ten seconds, no `SIGKILL`.
+    fn default() -> Self {
+        Self { signal: Signal::TERM, timeout: Some(Duration::from_secs(10)), kill: false }
+    }
+}
+
+/// What [`stop`] has come to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stopped {
+    /// Nothing was signalled: no process could be named. Any [`Holder`] but `Running`.
+    NotRunning(Holder),
+    /// The holder has ended.
+    Ended,
+    /// The holder has ended after `SIGKILL`.
+    Killed,
+    /// The holder has not ended in time.
+    StillRunning,
+}
+
+/// Who holds the file, and if it is a process that can be named its pidfd.
+///
+/// The kernel is asked again after the pidfd is open: a process that ended in between has lost its
+/// claim, so the pidfd cannot be that of a stranger who got the number.
+fn open_holder(pid_file: impl AsFd) -> Result<(Holder, Option<OwnedFd>), Errno> {
+    let mut found = holder(&pid_file)?;
+    loop {
+        let Holder::Running(pid) = found else { return Ok((found, None)) };
+        let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
+            Err(Errno::SRCH) => None,
+            pidfd => Some(pidfd?),
+        };
+        let again = holder(&pid_file)?;
+        if again == found && pidfd.is_some() {
+            return Ok((found, pidfd));
+        }
+        found = again;
+    }
+}
+
+/// Sends `signal` to the process that holds the pid file; whom, or why nobody.
+///
+/// [`Holder::Running`] says that the signal was sent to that process. The number in the file is
+/// never used.
+///
+/// # Errors
+///
+/// * `EPERM`: the holder is another user's.
+/// * `ENOSYS`: the kernel is older than 5.3. There is no fallback: kill(2) may hit a stranger.
+/// * Those of [`holder`]; `EMFILE`, `ENFILE`, `ENOMEM`, `ENODEV`: as `pidfd_open(2)` has them.
+///
+/// # System calls
+///
+/// `fcntl(F_GETLK)`, `pidfd_open` (5.3), `fcntl(F_GETLK)`, `pidfd_send_signal` (5.1), `close`.
+///
+/// See [pidfd_send_signal(2)](https://man7.org/linux/man-pages/man2/pidfd_send_signal.2.html).
+///
+/// ```no_run
+/// use daemon_steps::{open_pid_file, signal_holder};
+/// signal_holder(open_pid_file(c"/run/my.pid")?, rustix::process::Signal::HUP)?;
+/// # Ok::<(), rustix::io::Errno>(())
+/// ```
+pub fn signal_holder(pid_file: impl AsFd, signal: Signal) -> Result<Holder, Errno> {
+    let (holder, pidfd) = open_holder(pid_file)?;
+    match pidfd.map(|pidfd| pidfd_send_signal(pidfd, signal)) {
+        Some(Err(Errno::SRCH)) => Ok(Holder::Nobody),
+        Some(sent) => sent.map(|()| holder),
+        None => Ok(holder),
+    }
+}
+
+/// Stops the process that holds the pid file: signal, wait, and `SIGKILL` if asked.
+///
+/// The kernel tells the end through the pidfd, also of a process that then stays a zombie.
+///
+/// # Errors
+///
+/// Those of [`signal_holder`].
+///
+/// # System calls
+///
+/// Those of [`signal_holder`], with a second and perhaps a third `pidfd_send_signal`, and `ppoll`; with a
+/// timeout `clock_gettime`.
+///
+/// See [pidfd_open(2)](https://man7.org/linux/man-pages/man2/pidfd_open.2.html).
+///
+/// ```no_run
+/// use daemon_steps::{Stop, Stopped, open_pid_file, stop};
+/// let stopped = stop(open_pid_file(c"/run/my.pid")?, &Stop { kill: true, ..Stop::default() })?;
+/// assert_ne!(stopped, Stopped::StillRunning);
+/// # Ok::<(), rustix::io::Errno>(())
+/// ```
+pub fn stop(pid_file: impl AsFd, how: &Stop) -> Result<Stopped, Errno> {
+    let (holder, pidfd) = open_holder(pid_file)?;
+    let Some(pidfd) = pidfd else { return Ok(Stopped::NotRunning(holder)) };
+    for signal in [how.signal, Signal::CONT] {
+        send(&pidfd, signal)?;
+    }
+    if ends(&pidfd, how.timeout)? {
+        return Ok(Stopped::Ended);
+    }
+    if how.kill {
+        send(&pidfd, Signal::KILL)?;
+        if ends(&pidfd, how.timeout)? {
+            return Ok(Stopped::Killed);
+        }
+    }
+    Ok(Stopped::StillRunning)
+}
+
+/// A process that has ended meanwhile needs no signal.
+fn send(pidfd: &OwnedFd, signal: Signal) -> Result<(), Errno> {
+    match pidfd_send_signal(pidfd, signal) {
+        Err(Errno::SRCH) => Ok(()),
+        sent => sent,
+    }
+}
+
+fn ends(pidfd: &OwnedFd, timeout: Option<Duration>) -> Result<bool, Errno> {
+    let deadline = Deadline::after(timeout);
+    loop {
+        match poll(&mut [PollFd::new(pidfd, PollFlags::IN)], deadline.left().as_ref()) {
+            Err(Errno::INTR) => {}
+            ended => return ended.map(|ended| ended > 0),
+        }
+    }
+}

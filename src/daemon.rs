@@ -1,0 +1,404 @@
+//! The steps, composed.
+
+use crate::dir::{chdir, chroot};
+use crate::env::{drop_env, keep_env};
+use crate::error::{Error, Step};
+use crate::fd::{close_except, fill_stdio};
+use crate::fork::{Fork, exit, fork};
+use crate::ids::{Ids, drop_privileges, set_no_new_privs};
+use crate::pidfile::PidFile;
+use crate::ready::{Notifier, Outcome, ready_pipe};
+use crate::reap::set_child_subreaper;
+use crate::session::setsid;
+use crate::signal::{SignalSet, block_signals, reset_signals, set_signal_mask};
+use crate::stdio::{Stream, stdio_fd, stdio_file, stdio_null};
+use crate::thin_cstr::EnvBlock;
+use crate::umask::umask;
+use bitflags::bitflags;
+use core::ffi::CStr;
+use core::time::Duration;
+use rustix::fd::BorrowedFd;
+use rustix::fs::Mode;
+use rustix::io::Errno;
+use rustix::process::{Gid, Uid};
+
+macro_rules! flags {
+    ($($name:ident = $step:ident,)+) => {
+        bitflags! {
+            /// Which steps [`daemonize`] takes. A flag's bit is the number of its [`Step`].
+            #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+            pub struct Steps: u32 {
+                $(#[doc = concat!("[`Step::", stringify!($step), "`]")] const $name = 1 << Step::$step as u32;)+
+            }
+        }
+    };
+}
+
+flags! {
+    FILL_STDIO = FillStdio,
+    LOCK_PID_FILE = LockPidFile,
+    FORK = Fork,
+    SETSID = Setsid,
+    FORK_AGAIN = ForkAgain,
+    UMASK = Umask,
+    STDIO = Stdio,
+    CLOSE_FDS = CloseFds,
+    RESET_SIGNALS = ResetSignals,
+    FILTER_ENV = FilterEnv,
+    CHROOT = Chroot,
+    CHDIR = Chdir,
+    CLAIM_PID_FILE = ClaimPidFile,
+    DROP_PRIVILEGES = DropPrivileges,
+    NO_NEW_PRIVS = NoNewPrivs,
+    SIGNAL_MASK = SignalMask,
+    READY = Ready,
+}
+
+impl Steps {
+    /// The steps that leave the caller's terminal, session and process.
+    pub const DETACH: Self = Self::FORK.union(Self::SETSID).union(Self::FORK_AGAIN);
+    /// What every daemon wants and nothing has to be given for, without detaching.
+    pub const FOREGROUND: Self = Self::FILL_STDIO
+        .union(Self::RESET_SIGNALS)
+        .union(Self::UMASK)
+        .union(Self::STDIO)
+        .union(Self::CHDIR)
+        .union(Self::SIGNAL_MASK)
+        .union(Self::READY);
+    /// `FOREGROUND` and `DETACH`.
+    pub const DAEMON: Self = Self::FOREGROUND.union(Self::DETACH);
+    /// The pid file.
+    pub const PID_FILE: Self = Self::LOCK_PID_FILE.union(Self::CLAIM_PID_FILE);
+}
+
+/// Where a standard stream goes.
+#[derive(Clone, Copy, Debug)]
+pub enum Stdio<'a> {
+    /// To `/dev/null`.
+    Null,
+    /// To a file, as [`stdio_file`] opens it; relative to the directory of the caller.
+    File(&'a CStr, Mode),
+    /// To an open descriptor.
+    Fd(BorrowedFd<'a>),
+    /// Where it goes already.
+    Keep,
+}
+
+/// Which variables stay in the environment.
+#[derive(Clone, Copy, Debug)]
+pub enum EnvFilter<'a> {
+    /// Those with these names.
+    Keep(&'a [&'a CStr]),
+    /// All but those with these names.
+    Drop(&'a [&'a CStr]),
+}
+
+/// Permission to close every descriptor from 3 on, except some.
+#[derive(Clone, Copy, Debug)]
+pub struct CloseFds<'a> {
+    keep: &'a [BorrowedFd<'a>],
+}
+
+impl<'a> CloseFds<'a> {
+    /// All but the standard streams, `keep`, and what the steps themselves need.
+    ///
+    /// # Safety
+    ///
+    /// That of [`close_except`], in the daemon; its caller keeps its descriptors.
+    ///
+    /// ```
+    /// // SAFETY: this program has no descriptor above 2 that the daemon uses.
+    /// let close = unsafe { daemon_steps::CloseFds::all_but(&[]) };
+    /// ```
+    #[allow(unsafe_code)]
+    #[must_use]
+    pub const unsafe fn all_but(keep: &'a [BorrowedFd<'a>]) -> Self {
+        Self { keep }
+    }
+}
+
+/// What the steps are to do. [`Plan::new`] gives each field its usual value; a field counts only
+/// if its step is selected.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a, 'p> {
+    /// The steps to take.
+    pub steps: Steps,
+    /// For `LOCK_PID_FILE`, which fails with `EINVAL` without it.
+    pub pid_file: Option<&'p CStr>,
+    /// For `CLOSE_FDS`, which fails with `EINVAL` without it.
+    pub close: Option<CloseFds<'a>>,
+    /// For `FILTER_ENV`: the filter, and the environment in the caller's array. Keeps nothing.
+    pub env: (EnvFilter<'a>, &'a EnvBlock<'a>),
+    /// For `UMASK`: 022.
+    pub umask: Mode,
+    /// For `STDIO`: input, output and error, all to `/dev/null`.
+    pub stdio: [Stdio<'a>; 3],
+    /// For `CHROOT`: `/var/empty`.
+    pub root: &'a CStr,
+    /// For `CHDIR`: `/`; below the new root, if there is one.
+    pub directory: &'a CStr,
+    /// For `DROP_PRIVILEGES`: 65534 ("nobody"), no groups.
+    pub ids: Ids<'a>,
+    /// For `SIGNAL_MASK`: empty. Without that step the caller's mask is restored.
+    pub signal_mask: SignalSet,
+    /// How long the caller waits for the daemon's word before it kills it: for ever.
+    pub timeout: Option<Duration>,
+}
+
+impl Plan<'_, '_> {
+    /// The plan to take these steps, with the usual values.
+    #[must_use]
+    pub fn new(steps: Steps) -> Self {
+        Self {
+            steps,
+            pid_file: None,
+            close: None,
+            env: (EnvFilter::Keep(&[]), &[]),
+            umask: Mode::WGRP.union(Mode::WOTH),
+            stdio: [Stdio::Null; 3],
+            root: c"/var/empty",
+            directory: c"/",
+            ids: Ids { uid: Uid::from_raw(65534), gid: Gid::from_raw(65534), groups: &[] },
+            signal_mask: SignalSet::EMPTY,
+            timeout: None,
+        }
+    }
+}
+
+/// What the daemon holds after its steps.
+#[derive(Debug)]
+pub struct Daemon<'p> {
+    /// The pid file, if one was locked. [`PidFile::remove`] it at the end.
+    pub pid_file: Option<PidFile<'p>>,
+    /// If there is a process that waits, and `READY` was not selected: say [`Notifier::ready`] when it is true.
+    pub notifier: Option<Notifier>,
+}
+
+/// In which of the processes [`detach`] has returned.
+#[derive(Debug)]
+pub enum Detached<'p> {
+    /// In the daemon.
+    Daemon(Daemon<'p>),
+    /// In the caller, which has waited: [`Outcome::Ready`] or [`Outcome::Died`].
+    Caller(Outcome),
+}
+
+/// Becomes a daemon: takes the steps of `plan` in the order of [`Step`], and returns in the daemon.
+///
+/// The caller's process waits and exits with the daemon's word: 0 when it is ready, the daemon's
+/// own status when it has ended before (128 and the signal's number if one ended it; 1 instead of 0). If a step fails,
+/// in whichever process, the error is returned *in the caller's process*, and nothing is left behind.
+///
+/// All that changes the process (descriptors, signals, environment, ...) is done after the first fork, so
+/// that a caller that gets an error is what it was; but descriptors 0, 1 and 2 stay filled.
+/// Without [`Steps::FORK`] all is done in this process.
+///
+/// # Errors
+///
+/// The step, and an errno of that step's `# Errors`. Besides:
+///
+/// * [`Step::Ready`] with `ETIMEDOUT`, `EPROTO`: see [`Waiter::wait`](crate::Waiter::wait); with `ECANCELED`: the [`Notifier`] was dropped.
+/// * `EINVAL`, for a step that lacks what it needs: see [`Plan`]; `FORK_AGAIN` without `FORK`, `CLAIM_PID_FILE` without `LOCK_PID_FILE`.
+///
+/// # System calls
+///
+/// Those of the steps; before the fork `rt_sigprocmask` and `prctl(PR_SET_CHILD_SUBREAPER)`, undone after it.
+///
+/// See [daemon(7)](https://www.freedesktop.org/software/systemd/man/latest/daemon.html).
+///
+/// ```no_run
+/// use daemon_steps::{Plan, Steps, daemonize};
+/// let plan = Plan { pid_file: Some(c"/run/my.pid"), ..Plan::new(Steps::DAEMON | Steps::PID_FILE) };
+/// let daemon = daemonize(&plan)?;
+/// // ... the daemon's work ...
+/// if let Some(file) = daemon.pid_file {
+///     let _ = file.remove();
+/// }
+/// # Ok::<(), daemon_steps::Error>(())
+/// ```
+pub fn daemonize<'p>(plan: &Plan<'_, 'p>) -> Result<Daemon<'p>, Error> {
+    match detach(plan)? {
+        Detached::Daemon(daemon) => Ok(daemon),
+        Detached::Caller(outcome) => exit(exit_status(&outcome)),
+    }
+}
+
+/// The daemon's word as an exit status: see [`daemonize`].
+#[must_use]
+pub fn exit_status(outcome: &Outcome) -> i32 {
+    match outcome {
+        Outcome::Ready(_) => 0,
+        Outcome::Died(Some(status)) => {
+            status.exit_status().or(status.terminating_signal().map(|signal| 128 + signal)).unwrap_or(1).max(1)
+        }
+        Outcome::Failed(_) | Outcome::Died(None) => 1,
+    }
+}
+
+/// [`daemonize`] that returns in both processes: for a caller that has something left to do.
+///
+/// # Errors
+///
+/// Those of [`daemonize`].
+///
+/// # System calls
+///
+/// Those of [`daemonize`].
+///
+/// See [daemon(7)](https://www.freedesktop.org/software/systemd/man/latest/daemon.html).
+///
+/// ```no_run
+/// use daemon_steps::{Detached, Outcome, Plan, Steps, detach};
+/// match detach(&Plan::new(Steps::DAEMON))? {
+///     Detached::Daemon(_) => loop { /* the daemon's work */ },
+///     Detached::Caller(Outcome::Ready(pid)) => println!("running, pid {}", pid.as_raw_nonzero()),
+///     Detached::Caller(other) => eprintln!("{other:?}"),
+/// }
+/// # Ok::<(), daemon_steps::Error>(())
+/// ```
+pub fn detach<'p>(plan: &Plan<'_, 'p>) -> Result<Detached<'p>, Error> {
+    plan.check()?;
+    plan.take(Step::FillStdio, fill_stdio)?;
+    let pid_file = plan.take(Step::LockPidFile, || PidFile::lock(plan.pid_file.ok_or(Errno::INVAL)?))?;
+    let mut daemon = Daemon { pid_file, notifier: None };
+    let done = if plan.steps.contains(Steps::FORK) {
+        plan.through_forks(&mut daemon)
+    } else {
+        plan.take(Step::Setsid, setsid).and_then(|_| plan.in_place(&mut daemon)).map(|()| None)
+    };
+    match done {
+        Ok(None) => Ok(Detached::Daemon(daemon)),
+        Ok(Some(ready @ Outcome::Ready(_))) => Ok(Detached::Caller(ready)),
+        other => {
+            if let Some(file) = daemon.pid_file {
+                let _ = file.remove();
+            }
+            match other {
+                Ok(Some(Outcome::Failed(error))) | Err(error) => Err(error),
+                Ok(outcome) => Ok(Detached::Caller(outcome.unwrap_or(Outcome::Died(None)))),
+            }
+        }
+    }
+}
+
+impl<'p> Plan<'_, 'p> {
+    /// Takes one step, if it is selected.
+    fn take<T>(&self, step: Step, act: impl FnOnce() -> Result<T, Errno>) -> Result<Option<T>, Error> {
+        if self.steps.bits() & (1 << step as u32) == 0 {
+            return Ok(None);
+        }
+        act().map(Some).map_err(|errno| step.failed(errno))
+    }
+
+    /// A step that lacks what it needs is refused before anything has changed.
+    fn check(&self) -> Result<(), Error> {
+        let lacks = [
+            (Step::LockPidFile, self.pid_file.is_none()),
+            (Step::ForkAgain, !self.steps.contains(Steps::FORK)),
+            (Step::CloseFds, self.close.is_none()),
+            (Step::ClaimPidFile, !self.steps.contains(Steps::LOCK_PID_FILE)),
+        ];
+        lacks
+            .into_iter()
+            .try_for_each(|(step, lacks)| self.take(step, || if lacks { Err(Errno::INVAL) } else { Ok(()) }).map(drop))
+    }
+
+    /// Forks. The child goes on to become the daemon; the caller waits for its word.
+    ///
+    /// Signals are blocked meanwhile, so that no handler of the caller's runs in the child.
+    fn through_forks(&self, daemon: &mut Daemon<'p>) -> Result<Option<Outcome>, Error> {
+        let (waiter, notifier) = ready_pipe().map_err(|errno| Step::ReadyPipe.failed(errno))?;
+        let mask = block_signals(SignalSet::ALL).map_err(|errno| Step::Fork.failed(errno))?;
+        // Without it the daemon's status, if it dies, goes to another; its word does not.
+        let adopted = set_child_subreaper(true);
+        let forked = fork();
+        if forked == Ok(Fork::Child) {
+            drop(waiter);
+            daemon.notifier = Some(notifier);
+            if let Err(error) = self.in_child(daemon, mask) {
+                let _ = daemon.notifier.take().map(|notifier| notifier.failed(error));
+                exit(1);
+            }
+            return Ok(None);
+        }
+        drop(notifier);
+        // The mask was set a moment ago, and can be set again.
+        let _ = set_signal_mask(mask);
+        let outcome = match forked {
+            Ok(Fork::Parent(child)) => waiter.wait(child, self.timeout).map_err(|errno| Step::Ready.failed(errno)),
+            Ok(Fork::Child) => Err(Step::Fork.failed(Errno::INVAL)),
+            Err(errno) => Err(Step::Fork.failed(errno)),
+        };
+        let _ = adopted.and_then(set_child_subreaper);
+        outcome.map(Some)
+    }
+
+    /// The session, and the second fork, whose parent exits.
+    fn in_child(&self, daemon: &mut Daemon<'p>, mask: SignalSet) -> Result<(), Error> {
+        self.take(Step::Setsid, setsid)?;
+        if let Some(Fork::Parent(_)) = self.take(Step::ForkAgain, fork)? {
+            exit(0);
+        }
+        if let Some(notifier) = &daemon.notifier {
+            notifier.announce().map_err(|errno| Step::Ready.failed(errno))?;
+        }
+        self.in_place(daemon)?;
+        if !self.steps.contains(Steps::SIGNAL_MASK) {
+            set_signal_mask(mask).map_err(|errno| Step::SignalMask.failed(errno))?;
+        }
+        self.take(Step::Ready, || daemon.notifier.take().map_or(Ok(()), Notifier::ready)).map(drop)
+    }
+
+    /// The steps that need no process of their own.
+    fn in_place(&self, daemon: &mut Daemon<'p>) -> Result<(), Error> {
+        self.take(Step::Umask, || umask(self.umask))?;
+        self.take(Step::Stdio, || self.redirect())?;
+        self.take(Step::CloseFds, || self.close(daemon))?;
+        self.take(Step::ResetSignals, reset_signals)?;
+        self.take(Step::FilterEnv, || Ok(self.filter_env()))?;
+        self.take(Step::Chroot, || chroot(self.root))?;
+        self.take(Step::Chdir, || chdir(self.directory))?;
+        if let Some(file) = &mut daemon.pid_file {
+            self.take(Step::ClaimPidFile, || file.claim())?;
+            if self.steps.contains(Steps::CHROOT) {
+                file.leave_directory();
+            }
+        }
+        self.take(Step::DropPrivileges, || drop_privileges(&self.ids))?;
+        self.take(Step::NoNewPrivs, set_no_new_privs)?;
+        self.take(Step::SignalMask, || set_signal_mask(self.signal_mask)).map(drop)
+    }
+
+    fn redirect(&self) -> Result<(), Errno> {
+        let [stdin, stdout, stderr] = self.stdio;
+        if let [Stdio::Null, Stdio::Null, Stdio::Null] = self.stdio {
+            return stdio_null();
+        }
+        [(Stream::Stdin, stdin), (Stream::Stdout, stdout), (Stream::Stderr, stderr)].into_iter().try_for_each(|(stream, to)| {
+            match to {
+                Stdio::Null => stdio_file(stream, c"/dev/null", Mode::empty()),
+                Stdio::File(path, mode) => stdio_file(stream, path, mode),
+                Stdio::Fd(fd) => stdio_fd(stream, fd),
+                Stdio::Keep => Ok(()),
+            }
+        })
+    }
+
+    fn close(&self, daemon: &Daemon<'p>) -> Result<(), Errno> {
+        let CloseFds { keep } = self.close.ok_or(Errno::INVAL)?;
+        let pid_file = daemon.pid_file.iter().flat_map(PidFile::descriptors);
+        let notifier = daemon.notifier.iter().flat_map(Notifier::descriptors);
+        // SAFETY: the caller of `CloseFds::all_but` vouches for all but the steps' own, kept here.
+        #[allow(unsafe_code)]
+        unsafe {
+            close_except(3, keep.iter().copied().chain(pid_file).chain(notifier))
+        }
+    }
+
+    fn filter_env(&self) -> usize {
+        match self.env {
+            (EnvFilter::Keep(names), block) => keep_env(block, names),
+            (EnvFilter::Drop(names), block) => drop_env(block, names),
+        }
+    }
+}

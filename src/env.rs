@@ -1,0 +1,68 @@
+//! The environment, filtered in the caller's own array.
+
+use crate::thin_cstr::EnvBlock;
+use core::ffi::CStr;
+
+/// Keeps only the variables with these `names`, in their order; the number that is left.
+///
+/// `block` is compacted in place and ends with `None` as before; strings are neither changed nor
+/// freed. An entry without `=` has no name and goes. Of two entries with the same name both stay.
+///
+/// # System calls
+///
+/// None.
+///
+/// See [environ(7)](https://man7.org/linux/man-pages/man7/environ.7.html).
+///
+/// ```
+/// use core::cell::Cell;
+/// use daemon_steps::{ThinCStr, keep_env};
+/// let mut block = [Some(ThinCStr::from(c"LD_PRELOAD=x.so")), Some(ThinCStr::from(c"PATH=/bin")), None];
+/// let left = keep_env(Cell::from_mut(&mut block[..]).as_slice_of_cells(), &[c"PATH", c"TZ"]);
+/// assert_eq!(left, 1);
+/// assert_eq!(block[0].unwrap().as_c_str(), c"PATH=/bin");
+/// assert!(block[1].is_none());
+/// ```
+pub fn keep_env(block: &EnvBlock<'_>, names: &[&CStr]) -> usize {
+    filter(block, |entry| names.iter().any(|name| is_named(entry, name)))
+}
+
+/// Drops the variables with these `names`; the number that is left. Otherwise as [`keep_env`].
+///
+/// # System calls
+///
+/// None.
+///
+/// See [environ(7)](https://man7.org/linux/man-pages/man7/environ.7.html).
+///
+/// ```
+/// use core::cell::Cell;
+/// use daemon_steps::{ThinCStr, drop_env};
+/// let mut block = [Some(ThinCStr::from(c"NOTIFY_SOCKET=/run/x")), Some(ThinCStr::from(c"PATH=/bin")), None];
+/// assert_eq!(drop_env(Cell::from_mut(&mut block[..]).as_slice_of_cells(), &[c"NOTIFY_SOCKET"]), 1);
+/// ```
+pub fn drop_env(block: &EnvBlock<'_>, names: &[&CStr]) -> usize {
+    filter(block, |entry| !names.iter().any(|name| is_named(entry, name)))
+}
+
+/// Moves the wanted entries to the front, up to the first `None`, and makes the rest `None`.
+fn filter(block: &EnvBlock<'_>, wanted: impl Fn(&CStr) -> bool) -> usize {
+    let mut places = block.iter();
+    let mut left = 0;
+    for cell in block {
+        let Some(entry) = cell.take() else { break };
+        if wanted(entry.as_c_str()) {
+            // There is a place: this entry's own, at the latest.
+            if let Some(place) = places.next() {
+                place.set(Some(entry));
+            }
+            left += 1;
+        }
+    }
+    left
+}
+
+/// Whether `entry` is `name=...`.
+fn is_named(entry: &CStr, name: &CStr) -> bool {
+    entry.to_bytes().strip_prefix(name.to_bytes()).is_some_and(|rest| rest.first() == Some(&b'='))
+}

@@ -1,0 +1,254 @@
+//! Descriptors: fill, close, duplicate.
+
+#![allow(unsafe_code)]
+
+use crate::sys;
+use core::mem::MaybeUninit;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use rustix::fs::{CWD, Mode, OFlags, RawDir, SeekFrom, openat, seek};
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
+
+/// Opens `/dev/null` on those of the descriptors 0, 1 and 2 that are closed.
+///
+/// First of all steps: a file that is opened while one of them is missing lands there, and
+/// whatever the process prints goes into it.
+///
+/// # Errors
+///
+/// * `ENOENT`, `EACCES`: one is missing, and so is `/dev/null`. What is open stays as it is.
+/// * `ENFILE`, `ENOMEM`: it could not be opened.
+///
+/// # System calls
+///
+/// `fcntl(F_GETFD)` for each of the three; `openat` for each that is missing.
+///
+/// See [fcntl(2)](https://man7.org/linux/man-pages/man2/fcntl.2.html).
+///
+/// ```
+/// daemon_steps::fill_stdio()?;
+/// # Ok::<(), rustix::io::Errno>(())
+/// ```
+pub fn fill_stdio() -> Result<(), Errno> {
+    for fd in 0..=2 {
+        while !sys::is_open(fd)? {
+            let null = openat(CWD, c"/dev/null", OFlags::RDWR, Mode::empty())?;
+            // The lowest free number is this one, unless another thread was faster.
+            if null.as_raw_fd() == fd {
+                let _ = null.into_raw_fd();
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Closes every descriptor from `first` on.
+///
+/// # Errors
+///
+/// Those of [`close_except`].
+///
+/// # System calls
+///
+/// Those of [`close_except`].
+///
+/// # Safety
+///
+/// That of [`close_except`].
+///
+/// ```no_run
+/// // SAFETY: nothing in this program owns a descriptor above 2.
+/// unsafe { daemon_steps::close_from(3)? };
+/// # Ok::<(), rustix::io::Errno>(())
+/// ```
+pub unsafe fn close_from(first: RawFd) -> Result<(), Errno> {
+    // SAFETY: the caller vouches for all of them.
+    unsafe { close_except(first, []) }
+}
+
+/// Closes every descriptor from `first` on, except those in `keep`.
+///
+/// `keep` comes in any order, with duplicates, and may hold numbers below `first`. Its length is
+/// not bounded; the time grows with its square, and not with the number of open descriptors
+/// where the kernel has `close_range`. A negative `first` counts as zero.
+///
+/// # Errors
+///
+/// * `EPERM` or what else a seccomp filter answers, when it denies `close` itself.
+///
+/// An error that close(2) reports after it has closed (`EINTR`, `EIO`, `ENOSPC`, `EDQUOT`) is none of this
+/// function's: the descriptor is gone.
+///
+/// # System calls
+///
+/// `close_range` (5.9), one for each gap between the kept. If that is answered with `ENOSYS` or `EPERM`:
+/// `openat` of `/proc/self/fd`, `getdents64`, `lseek`, and `close` for each, until a pass finds nothing; if the
+/// table is full (`EMFILE`), `fcntl(F_GETFD)` and `close` free a place first. Without `/proc`: `prlimit64`, and
+/// `close` for each number below the hard limit of `RLIMIT_NOFILE`; descriptors above it, which
+/// were opened before the limit was lowered, then stay.
+///
+/// See [close_range(2)](https://man7.org/linux/man-pages/man2/close_range.2.html).
+///
+/// # Safety
+///
+/// Nobody uses, or closes, one of the closed descriptors afterwards: no `OwnedFd`, `File` or
+/// socket that this process still holds, no library's private descriptor.
+///
+/// ```no_run
+/// use rustix::fd::AsFd;
+/// let log = std::fs::File::open("/dev/null").unwrap();
+/// // SAFETY: nothing but `log` is open above 2 in this program.
+/// unsafe { daemon_steps::close_except(3, [log.as_fd()])? };
+/// # Ok::<(), rustix::io::Errno>(())
+/// ```
+pub unsafe fn close_except<'a, K>(first: RawFd, keep: K) -> Result<(), Errno>
+where
+    K: IntoIterator<Item = BorrowedFd<'a>>,
+    K::IntoIter: Clone,
+{
+    let first = first.max(0);
+    let keep = keep.into_iter().map(|fd| fd.as_raw_fd());
+    // SAFETY: the caller vouches for what is closed, whichever way it is closed.
+    match unsafe { by_range(first, &keep) } {
+        Err(Errno::NOSYS | Errno::PERM) => {}
+        done => return done,
+    }
+    // SAFETY: as above.
+    match unsafe { open_proc(first, &keep) } {
+        // SAFETY: as above.
+        Ok(proc) => unsafe { by_proc(first, &keep, proc.as_fd()) },
+        // SAFETY: as above.
+        Err(_) => unsafe { by_limit(first, &keep) },
+    }
+}
+
+/// One call for each gap between the kept.
+///
+/// # Safety
+///
+/// That of [`close_except`]; of the other functions below as well.
+unsafe fn by_range(first: RawFd, keep: &(impl Iterator<Item = RawFd> + Clone)) -> Result<(), Errno> {
+    let mut from = first;
+    loop {
+        let kept = keep.clone().filter(|fd| *fd >= from).min();
+        match kept {
+            Some(kept) if kept == from => {}
+            // SAFETY: the caller vouches for the descriptors in the gap.
+            Some(kept) => unsafe { sys::close_range(from, kept as u32 - 1) }?,
+            // SAFETY: the caller vouches for the rest.
+            None => return unsafe { sys::close_range(from, u32::MAX) },
+        }
+        from = match kept.and_then(|kept| kept.checked_add(1)) {
+            Some(next) => next,
+            None => return Ok(()),
+        };
+    }
+}
+
+/// Opens `/proc/self/fd`; if the table is full it closes one descriptor for that.
+unsafe fn open_proc(first: RawFd, keep: &(impl Iterator<Item = RawFd> + Clone)) -> Result<OwnedFd, Errno> {
+    let open = || openat(CWD, c"/proc/self/fd", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    match open() {
+        Err(Errno::MFILE) => {}
+        done => return done,
+    }
+    for fd in first..hard_limit() {
+        if !is_kept(fd, keep) && sys::is_open(fd)? {
+            // SAFETY: the caller vouches for it.
+            unsafe { close(fd) }?;
+            break;
+        }
+    }
+    open()
+}
+
+/// What `/proc/self/fd` lists, until a pass over it closes nothing.
+unsafe fn by_proc(first: RawFd, keep: &(impl Iterator<Item = RawFd> + Clone), proc: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut buffer = [MaybeUninit::uninit(); 512];
+    loop {
+        let mut closed = false;
+        let mut entries = RawDir::new(proc, &mut buffer);
+        while let Some(entry) = entries.next() {
+            let fd = number(entry?.file_name().to_bytes());
+            if let Some(fd) = fd.filter(|fd| *fd >= first && *fd != proc.as_raw_fd() && !is_kept(*fd, keep)) {
+                // SAFETY: the caller vouches for it.
+                unsafe { close(fd) }?;
+                closed = true;
+            }
+        }
+        if !closed {
+            return Ok(());
+        }
+        seek(proc, SeekFrom::Start(0))?;
+    }
+}
+
+/// Every number that the process may have got.
+unsafe fn by_limit(first: RawFd, keep: &(impl Iterator<Item = RawFd> + Clone)) -> Result<(), Errno> {
+    for fd in first..hard_limit() {
+        if !is_kept(fd, keep) {
+            // SAFETY: the caller vouches for it.
+            unsafe { close(fd) }?;
+        }
+    }
+    Ok(())
+}
+
+/// The hard limit, because descriptors may exist above a lowered soft one.
+fn hard_limit() -> RawFd {
+    let limit = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    limit.try_into().unwrap_or(RawFd::MAX)
+}
+
+fn is_kept(fd: RawFd, keep: &(impl Iterator<Item = RawFd> + Clone)) -> bool {
+    keep.clone().any(|kept| kept == fd)
+}
+
+/// Closes one; it is gone whatever error close(2) reports, unless the call itself was denied.
+unsafe fn close(fd: RawFd) -> Result<(), Errno> {
+    // SAFETY: the caller vouches for it.
+    match unsafe { sys::close(fd) } {
+        Ok(()) | Err(Errno::BADF | Errno::INTR | Errno::IO | Errno::NOSPC | Errno::DQUOT) => Ok(()),
+        denied => denied,
+    }
+}
+
+/// A name in `/proc/self/fd` as a number; `.` and `..` are none.
+fn number(name: &[u8]) -> Option<RawFd> {
+    name.iter().try_fold(0, |n: RawFd, &byte| {
+        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        n.checked_mul(10)?.checked_add(digit.into())
+    })
+}
+
+/// Duplicates `old` to exactly the number `new`, closing what was there.
+///
+/// With `cloexec` the duplicate is closed by execve(2). If `old` is `new` already, only that flag
+/// is set or cleared. For 0, 1 and 2 there is [`stdio_fd`](crate::stdio_fd), which is safe.
+///
+/// # Errors
+///
+/// * `EBADF`: `new` is negative or above the soft limit of `RLIMIT_NOFILE`.
+///
+/// `EINTR` and `EBUSY` are retried.
+///
+/// # System calls
+///
+/// `dup3` (2.6.27); `fcntl(F_SETFD)` if the numbers are equal.
+///
+/// See [dup3(2)](https://man7.org/linux/man-pages/man2/dup.2.html).
+///
+/// # Safety
+///
+/// Nobody owns `new`; or its owner knows that it now stands for `old`.
+///
+/// ```no_run
+/// let log = std::fs::File::open("/dev/null").unwrap();
+/// // SAFETY: nothing in this program has the descriptor 9.
+/// unsafe { daemon_steps::dup3(&log, 9, false)? };
+/// # Ok::<(), rustix::io::Errno>(())
+/// ```
+pub unsafe fn dup3(old: impl AsFd, new: RawFd, cloexec: bool) -> Result<(), Errno> {
+    // SAFETY: the caller vouches for `new`.
+    unsafe { sys::dup3(old.as_fd(), new, cloexec) }
+}

@@ -1,0 +1,170 @@
+//! Privileges: groups, ids, capabilities, `no_new_privs`.
+
+use crate::sys;
+use rustix::io::Errno;
+use rustix::process::{Gid, Uid};
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
+
+/// Whom to become, by number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ids<'a> {
+    /// Real, effective and saved user id.
+    pub uid: Uid,
+    /// Real, effective and saved group id.
+    pub gid: Gid,
+    /// All supplementary groups; usually empty, or as the user database has them.
+    pub groups: &'a [Gid],
+}
+
+/// Sets the supplementary groups.
+///
+/// # Errors
+///
+/// * `EPERM`: no `CAP_SETGID`, or the user namespace denies it.
+/// * `EINVAL`: more than 65,536 groups.
+/// * `ENOMEM`.
+/// * `EBUSY` (without the feature `std`): there is a second thread, whose groups would stay.
+///
+/// # System calls
+///
+/// `setgroups`; with the feature `std` the C library makes every thread call it, without it `unshare`
+/// (which changes nothing) asks for a second thread.
+///
+/// See [setgroups(2)](https://man7.org/linux/man-pages/man2/setgroups.2.html).
+///
+/// ```no_run
+/// daemon_steps::setgroups(&[])?;
+/// # Ok::<(), rustix::io::Errno>(())
+/// ```
+pub fn setgroups(groups: &[Gid]) -> Result<(), Errno> {
+    sys::setgroups(groups)
+}
+
+/// Sets the real, effective and saved group id.
+///
+/// # Errors
+///
+/// * `EPERM`: no `CAP_SETGID`, and not one of the three already.
+/// * `EINVAL`: the id is not mapped in the user namespace.
+/// * `EBUSY` (without the feature `std`): there is a second thread.
+///
+/// # System calls
+///
+/// `setresgid`; otherwise as [`setgroups`].
+///
+/// See [setresgid(2)](https://man7.org/linux/man-pages/man2/setresuid.2.html).
+///
+/// ```
+/// daemon_steps::setresgid(rustix::process::getegid())?;
+/// # Ok::<(), rustix::io::Errno>(())
+/// ```
+pub fn setresgid(gid: Gid) -> Result<(), Errno> {
+    sys::setresgid(gid)
+}
+
+/// Sets the real, effective and saved user id.
+///
+/// # Errors
+///
+/// * `EPERM`: no `CAP_SETUID`, and not one of the three already.
+/// * `EINVAL`: the id is not mapped in the user namespace.
+/// * `EAGAIN`: the user has `RLIMIT_NPROC` processes (before 3.1), or no memory for the change.
+/// * `EBUSY` (without the feature `std`): there is a second thread.
+///
+/// # System calls
+///
+/// `setresuid`; otherwise as [`setgroups`].
+///
+/// See [setresuid(2)](https://man7.org/linux/man-pages/man2/setresuid.2.html).
+///
+/// ```
+/// daemon_steps::setresuid(rustix::process::geteuid())?;
+/// # Ok::<(), rustix::io::Errno>(())
+/// ```
+pub fn setresuid(uid: Uid) -> Result<(), Errno> {
+    sys::setresuid(uid)
+}
+
+/// Becomes `ids` for good: groups, then gid, then uid, then no capability; verified afterwards.
+///
+/// Groups that are right already are not set, so that a process without privilege may "become"
+/// what it is. Capabilities that survive the change of the user (`PR_SET_KEEPCAPS`, securebits, a
+/// caller that was not root) are given up, since they could undo it. If it fails half-way, do not go on.
+///
+/// # Errors
+///
+/// * `EINVAL`: the uid is 0, which is no drop; or see the three functions.
+/// * `EPERM`: see the three functions; or the kernel does not show afterwards what was asked for.
+/// * Those of [`setgroups`], [`setresgid`] and [`setresuid`].
+///
+/// # System calls
+///
+/// `getgroups`, `setgroups`, `setresgid`, `setresuid`, `capget`, `capset` if there is a capability, `getresuid`, `getresgid`;
+/// without the feature `std` those of the three functions.
+///
+/// With the feature `std` all threads change their ids; of several threads the calling one is
+/// verified, and gives up its capabilities. Of more than 64 groups the number is verified.
+///
+/// See [credentials(7)](https://man7.org/linux/man-pages/man7/credentials.7.html).
+///
+/// ```no_run
+/// use daemon_steps::{Ids, drop_privileges};
+/// use rustix::process::{Gid, Uid};
+/// drop_privileges(&Ids { uid: Uid::from_raw(65534), gid: Gid::from_raw(65534), groups: &[] })?;
+/// # Ok::<(), rustix::io::Errno>(())
+/// ```
+pub fn drop_privileges(ids: &Ids<'_>) -> Result<(), Errno> {
+    if ids.uid.is_root() {
+        return Err(Errno::INVAL);
+    }
+    if !has_groups(ids.groups)? {
+        setgroups(ids.groups)?;
+    }
+    setresgid(ids.gid)?;
+    setresuid(ids.uid)?;
+    if !is_powerless()? {
+        let empty = CapabilitySet::empty();
+        set_capabilities(None, CapabilitySets { effective: empty, permitted: empty, inheritable: empty })?;
+    }
+    let dropped =
+        sys::getresuid()? == [ids.uid; 3] && sys::getresgid()? == [ids.gid; 3] && has_groups(ids.groups)? && is_powerless()?;
+    if dropped { Ok(()) } else { Err(Errno::PERM) }
+}
+
+/// Whether the supplementary groups are these, in any order.
+fn has_groups(wanted: &[Gid]) -> Result<bool, Errno> {
+    let mut list = [0_u32; 64];
+    let length = match sys::getgroups(&mut list) {
+        Ok(length) => length,
+        Err(Errno::INVAL) => return sys::getgroups(&mut []).map(|length| length == wanted.len()),
+        Err(errno) => return Err(errno),
+    };
+    let list = list.get(..length).unwrap_or_default();
+    Ok(wanted.iter().all(|gid| list.contains(&gid.as_raw())) && list.iter().all(|raw| wanted.contains(&Gid::from_raw(*raw))))
+}
+
+/// Whether the thread has no capability, and none that an execve(2) could bring back.
+fn is_powerless() -> Result<bool, Errno> {
+    let sets = capabilities(None)?;
+    Ok(sets.permitted.is_empty() && sets.effective.is_empty() && sets.inheritable.is_empty())
+}
+
+/// Sets `no_new_privs`: no execve(2) from here on grants a privilege, set-user-ID or other.
+///
+/// # Errors
+///
+/// * `EINVAL`: the kernel is older than 3.5.
+///
+/// # System calls
+///
+/// `prctl(PR_SET_NO_NEW_PRIVS)` (3.5).
+///
+/// See [PR_SET_NO_NEW_PRIVS(2const)](https://man7.org/linux/man-pages/man2/PR_SET_NO_NEW_PRIVS.2const.html).
+///
+/// ```
+/// daemon_steps::set_no_new_privs()?;
+/// # Ok::<(), rustix::io::Errno>(())
+/// ```
+pub fn set_no_new_privs() -> Result<(), Errno> {
+    rustix::thread::set_no_new_privs(true)
+}

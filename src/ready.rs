@@ -1,0 +1,376 @@
+//! Readiness across the detach, with the reason when it fails.
+//!
+//! The daemon's side of a pipe writes words of eight bytes: its pid, "ready", or "failed" with
+//! {step, errno}. End-of-file without the last word means that it has ended, or executed a program.
+
+use crate::error::{Error, Step};
+use crate::sys::{Deadline, Field, PF_FORKNOEXEC, stat};
+use core::time::Duration;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::io::{Errno, fcntl_dupfd_cloexec, read, retry_on_intr, write};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, getpid, kill_process, kill_process_group, pidfd_open, waitpgid, waitpid,
+};
+
+/// Makes the pipe between the process that waits and the daemon: before the first fork.
+///
+/// Both ends are closed by execve(2), and stand above the standard streams.
+///
+/// # Errors
+///
+/// * `EMFILE`, `ENFILE`, `ENOMEM`.
+///
+/// # System calls
+///
+/// `pipe2` (2.6.27); `fcntl(F_DUPFD_CLOEXEC)` and `close` if a standard stream was closed.
+///
+/// See [pipe(2)](https://man7.org/linux/man-pages/man2/pipe.2.html).
+///
+/// ```no_run
+/// use daemon_steps::{Fork, Outcome, exit, fork, ready_pipe, setsid};
+/// let (waiter, notifier) = ready_pipe()?;
+/// match fork()? {
+///     Fork::Parent(child) => {
+///         drop(notifier);
+///         exit(if matches!(waiter.wait(child, None)?, Outcome::Ready(_)) { 0 } else { 1 });
+///     }
+///     Fork::Child => {
+///         drop(waiter);
+///         setsid()?;
+///         notifier.ready()?;
+///     }
+/// }
+/// # Ok::<(), rustix::io::Errno>(())
+/// ```
+pub fn ready_pipe() -> Result<(Waiter, Notifier), Errno> {
+    let (read_end, write_end) = pipe_with(PipeFlags::CLOEXEC)?;
+    let read_end = above_stdio(read_end)?;
+    let write_end = above_stdio(write_end)?;
+    let spare = fcntl_dupfd_cloexec(&read_end, 3)?;
+    Ok((Waiter { pipe: read_end }, Notifier { pipe: write_end, spare, maker: getpid(), told: false }))
+}
+
+fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Errno> {
+    if fd.as_raw_fd() > 2 { Ok(fd) } else { fcntl_dupfd_cloexec(&fd, 3) }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Word {
+    Pid(Pid),
+    Ready,
+    Failed(Error),
+}
+
+impl Word {
+    fn to_bytes(self) -> [u8; 8] {
+        let (kind, step, number) = match self {
+            Self::Pid(pid) => (b'p', 0, pid.as_raw_nonzero().get()),
+            Self::Ready => (b'r', 0, 0),
+            Self::Failed(Error { step, errno }) => (b'f', step as u8, errno.raw_os_error()),
+        };
+        let [a, b, c, d] = number.to_ne_bytes();
+        [kind, step, 0, 0, a, b, c, d]
+    }
+
+    fn from_bytes(bytes: [u8; 8]) -> Option<Self> {
+        let [kind, step, 0, 0, a, b, c, d] = bytes else { return None };
+        let number = i32::from_ne_bytes([a, b, c, d]);
+        match (kind, number) {
+            (b'p', 1..) => Pid::from_raw(number).map(Self::Pid),
+            (b'r', 0) => Some(Self::Ready),
+            (b'f', 1..=4095) => Some(Self::Failed(Step::ALL.get(usize::from(step))?.failed(Errno::from_raw_os_error(number)))),
+            _ => None,
+        }
+    }
+}
+
+/// What the daemon has come to.
+#[derive(Clone, Copy, Debug)]
+pub enum Outcome {
+    /// It is ready; or it has executed a program, which runs. Its pid.
+    Ready(Pid),
+    /// A step failed. The process has ended, or is about to.
+    Failed(Error),
+    /// It has ended without a word, with this status; `None` if somebody else got the status (the
+    /// caller ignores `SIGCHLD`, or is neither parent nor subreaper).
+    Died(Option<WaitStatus>),
+}
+
+/// The side that waits.
+#[derive(Debug)]
+pub struct Waiter {
+    pipe: OwnedFd,
+}
+
+impl Waiter {
+    /// Waits for the daemon's word; `child` is what the first fork returned.
+    ///
+    /// Drop the [`Notifier`] of this process first, or the end of the daemon cannot be seen. To learn the
+    /// status of a daemon that was forked twice this process must be a subreaper
+    /// ([`set_child_subreaper`](crate::set_child_subreaper)) from before the first fork on. Reaps `child` and the daemon if they have ended.
+    ///
+    /// Not more than `timeout`, if there is one: then the daemon is killed. Without `/proc`, a daemon that is killed
+    /// between its last step and execve(2) counts as one that has executed and ended.
+    ///
+    /// # Errors
+    ///
+    /// * `ETIMEDOUT`: no word in time. The daemon was sent `SIGKILL` through its pidfd.
+    /// * `EPROTO`: what came was no word.
+    ///
+    /// `EINTR` is retried.
+    ///
+    /// # System calls
+    ///
+    /// `ppoll`, `read`, `pidfd_open` (5.3; without it an end is seen only by end-of-file), `wait4`, `close`; after end-of-file
+    /// `openat`, `read`, `close` of `/proc/PID/stat`; with a timeout `clock_gettime`, and when it is over
+    /// `pidfd_send_signal` (5.1) or `kill`, to a child that is not reaped yet.
+    ///
+    /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html).
+    ///
+    /// For an example see [`ready_pipe`].
+    pub fn wait(self, child: Pid, timeout: Option<Duration>) -> Result<Outcome, Errno> {
+        let deadline = Deadline::after(timeout);
+        let mut daemon = Watched { child, pid: child, pidfd: None };
+        let told = loop {
+            match self.next(daemon.pidfd.as_ref(), deadline) {
+                Ok(Some(Word::Pid(pid))) => {
+                    daemon.pid = pid;
+                    daemon.pidfd = pidfd_open(pid, PidfdFlags::empty()).ok();
+                }
+                told => break told,
+            }
+        };
+        match told {
+            Ok(Some(Word::Ready)) => {
+                daemon.reap_middle();
+                Ok(Outcome::Ready(daemon.pid))
+            }
+            Ok(Some(Word::Failed(error))) => {
+                daemon.reap(deadline);
+                Ok(Outcome::Failed(error))
+            }
+            Ok(_) => Ok(daemon.gone_silent(deadline)),
+            Err(errno) => {
+                daemon.kill();
+                daemon.reap(Deadline::after(None));
+                Err(errno)
+            }
+        }
+    }
+
+    /// The next word; `None` at the end of the pipe or of the process.
+    fn next(&self, pidfd: Option<&OwnedFd>, deadline: Deadline) -> Result<Option<Word>, Errno> {
+        let pipe = self.pipe.as_fd();
+        let ready = wait_for(pipe, pidfd.map_or(pipe, AsFd::as_fd), deadline)?;
+        let mut bytes = [0; 8];
+        if !ready {
+            return Ok(None);
+        }
+        // A word is shorter than PIPE_BUF: it is there as a whole, or not at all.
+        match retry_on_intr(|| read(pipe, &mut bytes[..]))? {
+            0 => Ok(None),
+            8 => Word::from_bytes(bytes).map(Some).ok_or(Errno::PROTO),
+            _ => Err(Errno::PROTO),
+        }
+    }
+}
+
+/// Waits for `pipe` or the process behind `pidfd`; whether it is the pipe that has something to say.
+fn wait_for(pipe: BorrowedFd<'_>, pidfd: BorrowedFd<'_>, deadline: Deadline) -> Result<bool, Errno> {
+    let mut fds = [PollFd::from_borrowed_fd(pipe, PollFlags::IN), PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
+    loop {
+        match poll(&mut fds, deadline.left().as_ref()) {
+            Ok(0) => return Err(Errno::TIMEDOUT),
+            Ok(_) => return Ok(fds[0].revents().contains(PollFlags::IN)),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// The processes that the waiter may have to reap: its child, and the daemon if that is another.
+struct Watched {
+    child: Pid,
+    pid: Pid,
+    pidfd: Option<OwnedFd>,
+}
+
+impl Watched {
+    /// The pipe has ended without a last word.
+    fn gone_silent(&self, deadline: Deadline) -> Outcome {
+        let executed = stat(Some(self.pid), Field::Flags).is_ok_and(|flags| flags & PF_FORKNOEXEC == 0);
+        if executed {
+            self.reap_middle();
+            // A program that has ended already is no daemon that runs.
+            return match waitpid(Some(self.pid), WaitOptions::NOHANG) {
+                Ok(Some((_, status))) => Outcome::Died(Some(status)),
+                _ => Outcome::Ready(self.pid),
+            };
+        }
+        Outcome::Died(self.reap(deadline))
+    }
+
+    /// Waits for the end of both, and returns the daemon's status.
+    fn reap(&self, deadline: Deadline) -> Option<WaitStatus> {
+        if let Some(pidfd) = &self.pidfd {
+            let _ = wait_for(pidfd.as_fd(), pidfd.as_fd(), deadline);
+        }
+        let status = status_of(self.child);
+        if self.pid != self.child {
+            return status_of(self.pid);
+        }
+        // The child has ended well and the daemon has not told its pid: it was killed before, and
+        // is, as nobody else, in the group of the child.
+        match status.and_then(WaitStatus::exit_status) {
+            Some(0) => retry_on_intr(|| waitpgid(self.child, WaitOptions::empty())).ok().flatten().map(|(_, status)| status),
+            _ => status,
+        }
+    }
+
+    /// The process between this one and the daemon exits right after its fork.
+    fn reap_middle(&self) {
+        if self.pid != self.child {
+            let _ = status_of(self.child);
+        }
+    }
+
+    /// Ends what has not told its word in time. Neither number can be a stranger's: a pidfd is no
+    /// number, and the child is not reaped yet.
+    fn kill(&self) {
+        if let Some(pidfd) = &self.pidfd {
+            let _ = rustix::process::pidfd_send_signal(pidfd, Signal::KILL);
+        } else if kill_process_group(self.child, Signal::KILL).is_err() {
+            let _ = kill_process(self.child, Signal::KILL);
+        }
+    }
+}
+
+fn status_of(pid: Pid) -> Option<WaitStatus> {
+    retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty())).ok().flatten().map(|(_, status)| status)
+}
+
+/// The daemon's side. Dropped without a word by the daemon, it says that it was cancelled (`ECANCELED`).
+#[derive(Debug)]
+pub struct Notifier {
+    pipe: OwnedFd,
+    /// A read end of its own: so a write never meets a pipe without readers, and never raises
+    /// `SIGPIPE`, when the waiter was killed.
+    spare: OwnedFd,
+    /// The process that made the pipe is the one that waits: its copy says nothing.
+    maker: Pid,
+    told: bool,
+}
+
+impl Notifier {
+    /// Tells the waiter this process's pid: it is the daemon, from here on.
+    ///
+    /// # Errors
+    ///
+    /// * `EPERM` or what else a seccomp filter answers.
+    ///
+    /// # System calls
+    ///
+    /// `getpid`, `write`.
+    ///
+    /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html). For an example see [`ready_pipe`].
+    pub fn announce(&self) -> Result<(), Errno> {
+        self.say(Word::Pid(getpid()))
+    }
+
+    /// Tells the waiter that the daemon is ready.
+    ///
+    /// A waiter that is gone (killed, say) is no error: the daemon goes on.
+    ///
+    /// # Errors
+    ///
+    /// * `EPERM` or what else a seccomp filter answers.
+    ///
+    /// # System calls
+    ///
+    /// `write`, two `close`.
+    ///
+    /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html). For an example see [`ready_pipe`].
+    pub fn ready(mut self) -> Result<(), Errno> {
+        self.told = true;
+        self.say(Word::Ready)
+    }
+
+    /// Tells the waiter which step failed, and why. Then exit.
+    ///
+    /// # Errors
+    ///
+    /// * `EPERM` or what else a seccomp filter answers.
+    ///
+    /// # System calls
+    ///
+    /// `write`, two `close`.
+    ///
+    /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html).
+    ///
+    /// ```
+    /// use daemon_steps::{Step, ready_pipe};
+    /// let (waiter, notifier) = ready_pipe()?;
+    /// notifier.failed(Step::Chdir.failed(rustix::io::Errno::NOENT))?;
+    /// # Ok::<(), rustix::io::Errno>(())
+    /// ```
+    pub fn failed(mut self, error: Error) -> Result<(), Errno> {
+        self.told = true;
+        self.say(Word::Failed(error))
+    }
+
+    /// The descriptors that [`close_except`](crate::close_except) must keep.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> + Clone {
+        [self.pipe.as_fd(), self.spare.as_fd()].into_iter()
+    }
+
+    fn say(&self, word: Word) -> Result<(), Errno> {
+        retry_on_intr(|| write(&self.pipe, &word.to_bytes())).map(drop)
+    }
+}
+
+impl Drop for Notifier {
+    fn drop(&mut self) {
+        if !self.told && getpid() != self.maker {
+            let _ = self.say(Word::Failed(Step::Ready.failed(Errno::CANCELED)));
+        }
+    }
+}
+
+/// Waits for a newline from `pipe`, s6's readiness protocol: whether it came before the end.
+///
+/// `pidfd` is the process that is to write it: when it ends first, or closes the pipe, the answer
+/// is `false`. What comes before the newline is passed over.
+///
+/// # Errors
+///
+/// * `ETIMEDOUT`: neither within `timeout`. Nobody is killed.
+///
+/// # System calls
+///
+/// `ppoll`, `read`; with a timeout `clock_gettime`.
+///
+/// See [notifywhenup](https://skarnet.org/software/s6/notifywhenup.html).
+///
+/// ```
+/// use rustix::process::{PidfdFlags, getpid, pidfd_open};
+/// let (read_end, write_end) = rustix::pipe::pipe()?;
+/// let me = pidfd_open(getpid(), PidfdFlags::empty())?;
+/// rustix::io::write(&write_end, b"\n")?;
+/// assert!(daemon_steps::wait_newline(&read_end, &me, None)?);
+/// # Ok::<(), rustix::io::Errno>(())
+/// ```
+pub fn wait_newline(pipe: impl AsFd, pidfd: impl AsFd, timeout: Option<Duration>) -> Result<bool, Errno> {
+    let deadline = Deadline::after(timeout);
+    let mut bytes = [0; 64];
+    while wait_for(pipe.as_fd(), pidfd.as_fd(), deadline)? {
+        let length = retry_on_intr(|| read(&pipe, &mut bytes[..]))?;
+        match bytes.get(..length) {
+            None | Some([]) => break,
+            Some(read) if read.contains(&b'\n') => return Ok(true),
+            Some(_) => {}
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,124 @@
+//! Standard input, output and error.
+
+use crate::sys;
+use core::ffi::CStr;
+use core::ops::RangeInclusive;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::{Errno, retry_on_intr};
+
+/// One of the three standard streams; its value is its descriptor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(i32)]
+pub enum Stream {
+    /// Descriptor 0.
+    Stdin = 0,
+    /// Descriptor 1.
+    Stdout = 1,
+    /// Descriptor 2.
+    Stderr = 2,
+}
+
+/// Redirects all three standard streams to `/dev/null`.
+///
+/// A daemon redirects them and does not close them: the next file it opened would get their
+/// numbers, and the next message of a library would go into that file.
+///
+/// # Errors
+///
+/// * `ENOENT`, `EACCES`, `ENODEV`, `ENXIO`: there is no usable `/dev/null`; nothing has changed.
+/// * `EMFILE`, `ENFILE`, `ENOMEM`: it could not be opened.
+///
+/// # System calls
+///
+/// `openat`, three `dup3` (2.6.27), `close`; a `fcntl(F_SETFD)` instead of a `dup3` if one was closed before.
+///
+/// See [null(4)](https://man7.org/linux/man-pages/man4/null.4.html).
+///
+/// ```no_run
+/// daemon_steps::stdio_null()?;
+/// # Ok::<(), rustix::io::Errno>(())
+/// ```
+pub fn stdio_null() -> Result<(), Errno> {
+    settle(open(c"/dev/null", OFlags::RDWR, Mode::empty())?, 0..=2)
+}
+
+/// Redirects one stream to the file at `path`.
+///
+/// For `Stdin` the file is opened for reading. For `Stdout` and `Stderr` it is opened for appending, and
+/// created with `mode` (less the umask) if it is not there. It does not become the controlling
+/// terminal. A FIFO is waited for, as open(2) says.
+///
+/// # Errors
+///
+/// * `ENOENT`, `EACCES`, `EISDIR`, `ENOTDIR`, `ELOOP`, `ENAMETOOLONG`, `EROFS`, `ENOSPC`, `EDQUOT`, `ENXIO`, `ENODEV`, `ETXTBSY`, `EPERM`, `EIO`,
+///   `EMFILE`, `ENFILE`, `ENOMEM`: as open(2) has them. The stream is as it was.
+///
+/// `EINTR` is retried.
+///
+/// # System calls
+///
+/// `openat`, `dup3` (2.6.27), `close`; `fcntl(F_SETFD)` instead of the last two if the stream was closed before.
+///
+/// See [open(2)](https://man7.org/linux/man-pages/man2/open.2.html).
+///
+/// ```no_run
+/// use daemon_steps::{Stream, stdio_file};
+/// use rustix::fs::Mode;
+/// stdio_file(Stream::Stderr, c"/var/log/my.log", Mode::from_raw_mode(0o640))?;
+/// # Ok::<(), rustix::io::Errno>(())
+/// ```
+pub fn stdio_file(stream: Stream, path: &CStr, mode: Mode) -> Result<(), Errno> {
+    let flags = match stream {
+        Stream::Stdin => OFlags::RDONLY,
+        Stream::Stdout | Stream::Stderr => OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND,
+    };
+    let fd = stream as RawFd;
+    settle(open(path, flags, mode)?, fd..=fd)
+}
+
+/// Redirects one stream to an open descriptor, which stays open.
+///
+/// # Errors
+///
+/// * `EPERM` or what else a seccomp filter answers.
+///
+/// `EINTR` and `EBUSY` are retried.
+///
+/// # System calls
+///
+/// `dup3` (2.6.27); `fcntl(F_SETFD)` if `fd` is that stream already: it then survives execve(2).
+///
+/// See [dup3(2)](https://man7.org/linux/man-pages/man2/dup.2.html).
+///
+/// ```no_run
+/// use daemon_steps::{Stream, stdio_fd};
+/// stdio_fd(Stream::Stderr, std::io::stdout())?;
+/// # Ok::<(), rustix::io::Errno>(())
+/// ```
+pub fn stdio_fd(stream: Stream, fd: impl AsFd) -> Result<(), Errno> {
+    onto(fd.as_fd(), stream as RawFd)
+}
+
+fn open(path: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+    retry_on_intr(|| openat(CWD, path, flags | OFlags::NOCTTY | OFlags::CLOEXEC, mode))
+}
+
+/// Makes each of `streams` a duplicate of `file`, which may have landed on one of them.
+fn settle(file: OwnedFd, streams: RangeInclusive<RawFd>) -> Result<(), Errno> {
+    let landed = streams.contains(&file.as_raw_fd());
+    streams.into_iter().try_for_each(|stream| onto(file.as_fd(), stream))?;
+    if landed {
+        let _ = file.into_raw_fd();
+    }
+    Ok(())
+}
+
+fn onto(fd: BorrowedFd<'_>, stream: RawFd) -> Result<(), Errno> {
+    // SAFETY: `stream` is 0, 1 or 2. Those are names for whatever is there: std's handles and
+    // everybody else's expect them to be replaced, and never to be closed.
+    #[allow(unsafe_code)]
+    unsafe {
+        sys::dup3(fd, stream, false)
+    }
+}

@@ -1,0 +1,46 @@
+//! A moment that a wait must not outlast.
+
+use super::kernel::call;
+use core::time::Duration;
+use linux_raw_sys::general as k;
+use rustix::event::{Timespec, poll};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// A moment of `CLOCK_MONOTONIC`, in nanoseconds; or never.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline(Option<u64>);
+
+impl Deadline {
+    pub(crate) fn after(timeout: Option<Duration>) -> Self {
+        Self(timeout.map(|t| now().saturating_add(t.as_secs().saturating_mul(SECOND)).saturating_add(t.subsec_nanos().into())))
+    }
+
+    /// Sleeps for `time`; whether the moment is still to come.
+    pub(crate) fn sleep(self, time: Duration) -> bool {
+        let _ = poll(&mut [], Timespec::try_from(time).ok().as_ref());
+        self.left().is_none_or(|left| (left.tv_sec, left.tv_nsec) != (0, 0))
+    }
+
+    /// What is left, as poll(2) takes it: `None` is for ever.
+    pub(crate) fn left(self) -> Option<Timespec> {
+        self.0.map(|end| {
+            let left = end.saturating_sub(now());
+            Timespec { tv_sec: (left / SECOND) as i64, tv_nsec: (left % SECOND) as _ }
+        })
+    }
+}
+
+#[cfg(target_pointer_width = "64")]
+const CLOCK_GETTIME: u32 = k::__NR_clock_gettime;
+#[cfg(target_pointer_width = "32")]
+const CLOCK_GETTIME: u32 = k::__NR_clock_gettime64;
+
+/// By the system call: the vDSO's parser would be the largest part of a static program.
+fn now() -> u64 {
+    let mut time = k::__kernel_timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes one timespec. It cannot fail for this clock; if a filter denies
+    // the call the time stands at zero, and a wait lasts its full timeout once.
+    let _ = unsafe { call(CLOCK_GETTIME, [k::CLOCK_MONOTONIC as usize, &raw mut time as usize, 0, 0]) };
+    (time.tv_sec as u64).saturating_mul(SECOND).saturating_add(time.tv_nsec as u64)
+}

@@ -1,0 +1,214 @@
+//! Raw system calls, each as its manual page has it.
+
+use super::arch::syscall4;
+use core::ffi::c_char;
+use core::mem::MaybeUninit;
+use core::ptr::{from_ref, null, null_mut};
+use linux_raw_sys::general as k;
+use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
+use rustix::process::{Gid, Uid};
+
+/// The kernel's answer: -4095 to -1 is an errno, anything else a result.
+pub(super) fn result(ret: usize) -> Result<usize, Errno> {
+    if ret > -4096_isize as usize { Err(Errno::from_raw_os_error((ret as i32).wrapping_neg())) } else { Ok(ret) }
+}
+
+/// # Safety
+///
+/// That of the system call `nr` with these arguments.
+pub(super) unsafe fn call(nr: u32, a: [usize; 4]) -> Result<usize, Errno> {
+    // SAFETY: the caller answers for the call.
+    result(unsafe { syscall4(nr, a) })
+}
+
+/// # Safety
+///
+/// `argv` and `envp` are arrays of pointers to C strings, and end with a null pointer.
+pub(crate) unsafe fn execve(path: *const c_char, argv: *const *const c_char, envp: *const *const c_char) -> Errno {
+    // SAFETY: the caller vouches for the arrays. The call returns only with an error.
+    match unsafe { call(k::__NR_execve, [path as usize, argv as usize, envp as usize, 0]) } {
+        Err(errno) => errno,
+        Ok(_) => Errno::INVAL,
+    }
+}
+
+/// # Safety
+///
+/// Nobody owns a descriptor from `first` to `last`, or nobody will use or close it again.
+pub(crate) unsafe fn close_range(first: RawFd, last: u32) -> Result<(), Errno> {
+    // SAFETY: the caller vouches for the descriptors; no memory is passed.
+    unsafe { call(k::__NR_close_range, [first as usize, last as usize, 0, 0]) }.map(drop)
+}
+
+/// # Safety
+///
+/// That of [`close_range`], for one descriptor.
+pub(crate) unsafe fn close(fd: RawFd) -> Result<(), Errno> {
+    // SAFETY: the caller vouches for the descriptor; no memory is passed.
+    unsafe { call(k::__NR_close, [fd as usize, 0, 0, 0]) }.map(drop)
+}
+
+/// # Safety
+///
+/// Nobody owns `new`, or its owner knows that it becomes a duplicate of `old`.
+pub(crate) unsafe fn dup3(old: BorrowedFd<'_>, new: RawFd, cloexec: bool) -> Result<(), Errno> {
+    if old.as_raw_fd() == new {
+        // dup3 answers EINVAL, and dup2 leaves the flag as it is.
+        return fcntl_setfd(old, if cloexec { FdFlags::CLOEXEC } else { FdFlags::empty() });
+    }
+    let flags = if cloexec { k::O_CLOEXEC } else { 0 };
+    loop {
+        // SAFETY: the caller vouches for `new`; no memory is passed.
+        match unsafe { call(k::__NR_dup3, [old.as_raw_fd() as usize, new as usize, flags as usize, 0]) } {
+            // EBUSY: another thread's open(2) has the number reserved, for an instant.
+            Err(Errno::INTR | Errno::BUSY) => {}
+            done => return done.map(drop),
+        }
+    }
+}
+
+/// `fcntl(F_GETFD)`, of a number that may be closed.
+pub(crate) fn is_open(fd: RawFd) -> Result<bool, Errno> {
+    // SAFETY: F_GETFD reads a flag and touches no memory.
+    match unsafe { call(FCNTL, [fd as usize, k::F_GETFD as usize, 0, 0]) } {
+        Ok(_) => Ok(true),
+        Err(Errno::BADF) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+#[cfg(target_pointer_width = "64")]
+pub(super) const FCNTL: u32 = k::__NR_fcntl;
+#[cfg(target_pointer_width = "32")]
+pub(super) const FCNTL: u32 = k::__NR_fcntl64;
+
+/// What the kernel does when a signal without a handler arrives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Disposition {
+    Default,
+    Ignore,
+    /// `SIGCHLD` with `SA_NOCLDWAIT`: children leave no zombie.
+    Reap,
+    /// Somebody's handler; can be seen, not set.
+    Handler,
+}
+
+/// The kernel's `struct sigaction`: handler, flags, restorer (not on riscv64), mask.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct SigAction {
+    handler: usize,
+    flags: usize,
+    #[cfg(not(target_arch = "riscv64"))]
+    restorer: usize,
+    mask: [u32; 2],
+}
+
+/// The bytes of the kernel's signal set: signals 1 to 64.
+const SIGSET: usize = size_of::<u64>();
+
+pub(crate) fn sigaction(signal: i32, disposition: Disposition) -> Result<(), Errno> {
+    let (handler, flags) = match disposition {
+        Disposition::Default => (0, 0),
+        Disposition::Ignore => (1, 0),
+        Disposition::Reap => (1, k::SA_NOCLDWAIT as usize),
+        Disposition::Handler => return Err(Errno::INVAL),
+    };
+    let action = SigAction {
+        handler,
+        flags,
+        #[cfg(not(target_arch = "riscv64"))]
+        restorer: 0,
+        mask: [0; 2],
+    };
+    // SAFETY: `action` outlives the call, and no handler is installed: SIG_DFL or SIG_IGN.
+    unsafe { call(k::__NR_rt_sigaction, [signal as usize, from_ref(&action) as usize, 0, SIGSET]) }.map(drop)
+}
+
+pub(crate) fn sigdisposition(signal: i32) -> Result<Disposition, Errno> {
+    let mut action = MaybeUninit::<SigAction>::uninit();
+    // SAFETY: the kernel writes one `SigAction` to the place given.
+    unsafe { call(k::__NR_rt_sigaction, [signal as usize, 0, action.as_mut_ptr() as usize, SIGSET]) }?;
+    // SAFETY: the call succeeded, so the kernel has filled it.
+    let action = unsafe { action.assume_init() };
+    Ok(match action.handler {
+        0 => Disposition::Default,
+        1 => Disposition::Ignore,
+        _ => Disposition::Handler,
+    })
+}
+
+/// What `sigprocmask` does with its set.
+#[derive(Clone, Copy)]
+pub(crate) enum Change {
+    Block = k::SIG_BLOCK as isize,
+    Unblock = k::SIG_UNBLOCK as isize,
+    Set = k::SIG_SETMASK as isize,
+}
+
+/// Changes the mask and returns the former one.
+pub(crate) fn sigprocmask(change: Change, set: u64) -> Result<u64, Errno> {
+    let mut former = 0_u64;
+    // SAFETY: both sets outlive the call.
+    unsafe { call(k::__NR_rt_sigprocmask, [change as usize, from_ref(&set) as usize, &raw mut former as usize, SIGSET]) }?;
+    Ok(former)
+}
+
+#[cfg(target_pointer_width = "64")]
+const SIGTIMEDWAIT: u32 = k::__NR_rt_sigtimedwait;
+#[cfg(target_pointer_width = "32")]
+const SIGTIMEDWAIT: u32 = k::__NR_rt_sigtimedwait_time64;
+
+/// Takes one pending signal of `set`, waiting for it; the signal's number.
+pub(crate) fn sigtimedwait(set: u64, timeout: Option<&k::__kernel_timespec>) -> Result<i32, Errno> {
+    let timeout = timeout.map_or(null(), from_ref);
+    // SAFETY: the set and the timeout outlive the call; no siginfo is asked for.
+    unsafe { call(SIGTIMEDWAIT, [from_ref(&set) as usize, 0, timeout as usize, SIGSET]) }.map(|signal| signal as i32)
+}
+
+/// Gives up the controlling terminal that `fd` refers to.
+pub(crate) fn tiocnotty(fd: RawFd) -> Result<(), Errno> {
+    // SAFETY: TIOCNOTTY takes no argument.
+    unsafe { call(k::__NR_ioctl, [fd as usize, linux_raw_sys::ioctl::TIOCNOTTY as usize, 0, 0]) }.map(drop)
+}
+
+pub(crate) fn umask(mask: u32) -> Result<u32, Errno> {
+    // SAFETY: a number in, a number out.
+    unsafe { call(k::__NR_umask, [mask as usize, 0, 0, 0]) }.map(|former| former as u32)
+}
+
+// The 32-bit architectures that are older than 32-bit ids have them under names of their own.
+#[cfg(not(any(target_arch = "x86", target_arch = "arm")))]
+mod ids {
+    pub(super) use super::k::{__NR_getgroups as GETGROUPS, __NR_getresgid as GETRESGID, __NR_getresuid as GETRESUID};
+}
+#[cfg(any(target_arch = "x86", target_arch = "arm"))]
+mod ids {
+    pub(super) use super::k::{__NR_getgroups32 as GETGROUPS, __NR_getresgid32 as GETRESGID, __NR_getresuid32 as GETRESUID};
+}
+
+/// Real, effective and saved number, from getresuid(2) or getresgid(2).
+fn getres(nr: u32) -> Result<[u32; 3], Errno> {
+    let mut ids = [0_u32; 3];
+    let [real, effective, saved] = ids.each_mut().map(|id| &raw mut *id as usize);
+    // SAFETY: the kernel writes three numbers to the three places given.
+    unsafe { call(nr, [real, effective, saved, 0]) }?;
+    Ok(ids)
+}
+
+pub(crate) fn getresuid() -> Result<[Uid; 3], Errno> {
+    getres(ids::GETRESUID).map(|ids| ids.map(Uid::from_raw))
+}
+
+pub(crate) fn getresgid() -> Result<[Gid; 3], Errno> {
+    getres(ids::GETRESGID).map(|ids| ids.map(Gid::from_raw))
+}
+
+/// How many supplementary groups there are; with `list` not empty they are written there, and
+/// EINVAL is the answer when it is too short.
+pub(crate) fn getgroups(list: &mut [u32]) -> Result<usize, Errno> {
+    let place = if list.is_empty() { null_mut() } else { list.as_mut_ptr() };
+    // SAFETY: the kernel writes at most `list.len()` numbers there.
+    unsafe { call(ids::GETGROUPS, [list.len(), place as usize, 0, 0]) }
+}

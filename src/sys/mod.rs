@@ -1,0 +1,32 @@
+//! The few kernel calls that rustix's stable API does not have. Nothing here imports a step.
+
+#![allow(unsafe_code)]
+
+mod alone;
+mod clock;
+mod decimal;
+mod kernel;
+mod locks;
+mod stat;
+
+#[cfg_attr(target_arch = "x86_64", path = "x86_64.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "aarch64.rs")]
+#[cfg_attr(target_arch = "riscv64", path = "riscv64.rs")]
+#[cfg_attr(target_arch = "arm", path = "arm.rs")]
+#[cfg_attr(target_arch = "x86", path = "x86.rs")]
+mod arch;
+
+#[cfg_attr(feature = "std", path = "with_libc.rs")]
+#[cfg_attr(not(feature = "std"), path = "without_libc.rs")]
+mod process;
+
+pub(crate) use alone::alone;
+pub(crate) use clock::Deadline;
+pub(crate) use decimal::Decimal;
+pub(crate) use kernel::{
+    Change, Disposition, close, close_range, dup3, execve, getgroups, getresgid, getresuid, is_open, sigaction, sigdisposition,
+    sigprocmask, sigtimedwait, tiocnotty, umask,
+};
+pub(crate) use locks::{Locker, getlk, setlk, setlk_description};
+pub(crate) use process::{exit, fork, libc_signals, setgroups, setresgid, setresuid};
+pub(crate) use stat::{Field, PF_FORKNOEXEC, stat};

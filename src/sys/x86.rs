@@ -1,0 +1,27 @@
+//! syscall(2) of 32-bit `x86`: the number and the result in eax, by interrupt 0x80.
+
+use core::arch::asm;
+
+/// # Safety
+///
+/// That of the system call `nr`.
+#[inline]
+pub(super) unsafe fn syscall4(nr: u32, a: [usize; 4]) -> usize {
+    let ret;
+    // SAFETY: the registers are the kernel's convention; the caller answers for the call.
+    // The compiler keeps esi for itself: the fourth argument is exchanged in and out.
+    unsafe {
+        asm!(
+            "xchg esi, {fourth}",
+            "int 0x80",
+            "xchg esi, {fourth}",
+            fourth = inout(reg) a[3] => _,
+            inlateout("eax") nr as usize => ret,
+            in("ebx") a[0],
+            in("ecx") a[1],
+            in("edx") a[2],
+            options(nostack, preserves_flags)
+        );
+    }
+    ret
+}
