@@ -1,7 +1,7 @@
 //! fork, exit, exec.
 
 use crate::sys;
-use crate::thin_cstr::ThinCStr;
+use crate::thin_cstr::{EnvBlock, ThinCStr};
 use core::ffi::CStr;
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -130,17 +130,19 @@ pub fn exit(status: i32) -> ! {
 /// See [execve(2)](https://man7.org/linux/man-pages/man2/execve.2.html).
 ///
 /// ```
+/// use core::cell::Cell;
 /// use daemon_steps::{ThinCStr, execve};
 /// let missing = c"/no/such/program";
-/// let errno = execve(missing, &[Some(ThinCStr::from(missing)), None], &[None]);
+/// let errno = execve(missing, &[Some(ThinCStr::from(missing)), None], &[Cell::new(None)]);
 /// assert_eq!(errno, rustix::io::Errno::NOENT);
 /// ```
 #[must_use]
-pub fn execve(path: &CStr, argv: &[Option<ThinCStr<'_>>], envp: &[Option<ThinCStr<'_>>]) -> Errno {
-    let (Some(None), Some(None)) = (argv.last(), envp.last()) else {
+pub fn execve(path: &CStr, argv: &[Option<ThinCStr<'_>>], envp: &EnvBlock<'_>) -> Errno {
+    if !argv.last().is_some_and(Option::is_none) || envp.last().is_none_or(|last| last.get().is_some()) {
         return Errno::INVAL;
-    };
-    // SAFETY: `Option<ThinCStr>` is a pointer to a C string or null, and both arrays end with null.
+    }
+    // SAFETY: `Option<ThinCStr>`, in a cell or not, is a pointer to a C string or null, and both
+    // arrays end with null.
     #[allow(unsafe_code)]
     unsafe {
         sys::execve(path.as_ptr(), argv.as_ptr().cast(), envp.as_ptr().cast())
