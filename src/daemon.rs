@@ -127,8 +127,9 @@ pub struct Plan<'a, 'p> {
     pub pid_file: Option<&'p CStr>,
     /// For `CLOSE_FDS`, which fails with `EINVAL` without it.
     pub close: Option<CloseFds<'a>>,
-    /// For `FILTER_ENV`: the filter, and the environment in the caller's array. Keeps nothing.
-    pub env: (EnvFilter<'a>, &'a EnvBlock<'a>),
+    /// For `FILTER_ENV`: the filter, and the process's environment ([`ThinCStr::array`](crate::ThinCStr::array) of
+    /// `environ`). Keeps nothing, of nothing.
+    pub env: (EnvFilter<'a>, &'a EnvBlock<'static>),
     /// For `UMASK`: 022.
     pub umask: Mode,
     /// For `STDIO`: input, output and error, all to `/dev/null`.
@@ -219,13 +220,13 @@ pub enum Detached<'p> {
 pub fn daemonize<'p>(plan: &Plan<'_, 'p>) -> Result<Daemon<'p>, Error> {
     match detach(plan)? {
         Detached::Daemon(daemon) => Ok(daemon),
-        Detached::Caller(outcome) => exit(exit_status(&outcome)),
+        Detached::Caller(outcome) => exit(exit_status(outcome)),
     }
 }
 
 /// The daemon's word as an exit status: see [`daemonize`].
 #[must_use]
-pub fn exit_status(outcome: &Outcome) -> i32 {
+pub fn exit_status(outcome: Outcome) -> i32 {
     match outcome {
         Outcome::Ready(_) => 0,
         Outcome::Died(Some(status)) => {

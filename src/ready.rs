@@ -11,7 +11,8 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, read, retry_on_intr, write};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, getpid, kill_process, kill_process_group, pidfd_open, waitpgid, waitpid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpid, kill_process, kill_process_group,
+    pidfd_open, waitid, waitpgid, waitpid,
 };
 
 /// Makes the pipe between the process that waits and the daemon: before the first fork.
@@ -123,7 +124,7 @@ impl Waiter {
     ///
     /// # System calls
     ///
-    /// `ppoll`, `read`, `pidfd_open` (5.3; without it an end is seen only by end-of-file), `wait4`, `close`; after end-of-file
+    /// `ppoll`, `read`, `pidfd_open` (5.3; without it an end is seen only by end-of-file), `waitid`, `wait4`, `close`; after end-of-file
     /// `openat`, `read`, `close` of `/proc/PID/stat`; with a timeout `clock_gettime`, and when it is over
     /// `pidfd_send_signal` (5.1) or `kill`, to a child that is not reaped yet.
     ///
@@ -137,7 +138,7 @@ impl Waiter {
             match self.next(daemon.pidfd.as_ref(), deadline) {
                 Ok(Some(Word::Pid(pid))) => {
                     daemon.pid = pid;
-                    daemon.pidfd = pidfd_open(pid, PidfdFlags::empty()).ok();
+                    daemon.pidfd = open_child(pid);
                 }
                 told => break told,
             }
@@ -236,15 +237,26 @@ impl Watched {
         }
     }
 
-    /// Ends what has not told its word in time. Neither number can be a stranger's: a pidfd is no
-    /// number, and the child is not reaped yet.
+    /// Ends what has not told its word in time. Neither can be a stranger: the pidfd was made sure of,
+    /// and a child that can still be waited for keeps its number.
     fn kill(&self) {
         if let Some(pidfd) = &self.pidfd {
             let _ = rustix::process::pidfd_send_signal(pidfd, Signal::KILL);
-        } else if kill_process_group(self.child, Signal::KILL).is_err() {
+        } else if is_child(WaitId::Pid(self.child)) && kill_process_group(self.child, Signal::KILL).is_err() {
             let _ = kill_process(self.child, Signal::KILL);
         }
     }
+}
+
+/// A pidfd of the process, made sure to be a child: where `SIGCHLD` is ignored the kernel reaps, and
+/// the number may be a stranger's by now.
+fn open_child(pid: Pid) -> Option<OwnedFd> {
+    let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    is_child(WaitId::PidFd(pidfd.as_fd())).then_some(pidfd)
+}
+
+fn is_child(id: WaitId<'_>) -> bool {
+    waitid(id, WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT).is_ok()
 }
 
 fn status_of(pid: Pid) -> Option<WaitStatus> {
