@@ -62,7 +62,8 @@ fn filter(block: &EnvBlock<'_>, wanted: impl Fn(&CStr) -> bool) -> usize {
     left
 }
 
-/// Whether `entry` is `name=...`.
+/// Whether `entry` is `name=...`; a name ends at the first `=`.
 fn is_named(entry: &CStr, name: &CStr) -> bool {
-    entry.to_bytes().strip_prefix(name.to_bytes()).is_some_and(|rest| rest.first() == Some(&b'='))
+    let mut parts = entry.to_bytes().splitn(2, |&byte| byte == b'=');
+    parts.next() == Some(name.to_bytes()) && parts.next().is_some()
 }
