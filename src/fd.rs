@@ -169,7 +169,8 @@ unsafe fn by_proc(first: RawFd, keep: &(impl Iterator<Item = RawFd> + Clone), pr
         let mut closed = false;
         let mut entries = RawDir::new(proc, &mut buffer);
         while let Some(entry) = entries.next() {
-            let fd = number(entry?.file_name().to_bytes());
+            // `.` and `..` are no numbers.
+            let fd = sys::number(entry?.file_name().to_bytes()).map(|fd| fd as RawFd);
             if let Some(fd) = fd.filter(|fd| *fd >= first && *fd != proc.as_raw_fd() && !is_kept(*fd, keep)) {
                 // SAFETY: the caller vouches for it.
                 unsafe { close(fd) }?;
@@ -211,14 +212,6 @@ unsafe fn close(fd: RawFd) -> Result<(), Errno> {
         Ok(()) | Err(Errno::BADF | Errno::INTR | Errno::IO | Errno::NOSPC | Errno::DQUOT) => Ok(()),
         denied => denied,
     }
-}
-
-/// A name in `/proc/self/fd` as a number; `.` and `..` are none.
-fn number(name: &[u8]) -> Option<RawFd> {
-    name.iter().try_fold(0, |n: RawFd, &byte| {
-        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
-        n.checked_mul(10)?.checked_add(digit.into())
-    })
 }
 
 /// Duplicates `old` to exactly the number `new`, closing what was there.

@@ -13,9 +13,9 @@
 use crate::sys::{self, Decimal, Locker};
 use core::ffi::CStr;
 use core::time::Duration;
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, ftruncate, openat, statat, unlinkat};
-use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd, pwrite, retry_on_intr};
+use rustix::io::{Errno, FdFlags, fcntl_setfd, pwrite, retry_on_intr};
 use rustix::process::{Pid, geteuid, getpid};
 
 const CLAIM: u8 = 0;
@@ -399,26 +399,22 @@ fn open_locked(
 /// Takes the flock. Held with nobody behind it, it is held for an instant: by
 /// [`remove_left_over`], by a probe of another program, by a `lock` that is about to mark it.
 fn flock_patiently(file: &OwnedFd, patient: bool) -> Result<(), Errno> {
-    let deadline = sys::Deadline::after(Some(PATIENCE));
-    loop {
-        match retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockExclusive)) {
-            Err(Errno::WOULDBLOCK) if patient && holder(file)? == Holder::Nobody => {}
-            done => return done,
-        }
-        if !deadline.sleep(Duration::from_millis(1)) {
-            return Err(Errno::WOULDBLOCK);
-        }
+    let try_lock = || retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockExclusive));
+    let mut locked = try_lock();
+    if locked != Err(Errno::WOULDBLOCK) || !patient {
+        return locked;
     }
+    let deadline = sys::Deadline::after(Some(PATIENCE));
+    while locked == Err(Errno::WOULDBLOCK) && holder(file)? == Holder::Nobody && deadline.sleep(Duration::from_millis(1)) {
+        locked = try_lock();
+    }
+    locked
 }
 
 /// Opens above the standard streams, without following, waiting, or becoming anybody's terminal.
 fn open(dir: &OwnedFd, name: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    above_stdio(retry_on_intr(|| openat(dir, name, flags, Mode::from_raw_mode(0o644)))?)
-}
-
-fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Errno> {
-    if fd.as_raw_fd() > 2 { Ok(fd) } else { fcntl_dupfd_cloexec(&fd, 3) }
+    sys::above_stdio(retry_on_intr(|| openat(dir, name, flags, Mode::from_raw_mode(0o644)))?)
 }
 
 fn regular(stat: &Stat) -> Result<(), Errno> {
@@ -465,5 +461,5 @@ fn parent(path: &CStr) -> Result<(OwnedFd, &CStr), Errno> {
         dir = Some(openat(start, piece, flags, Mode::empty())?);
         rest = tail;
     }
-    Ok((above_stdio(dir.ok_or(Errno::INVAL)?)?, name))
+    Ok((sys::above_stdio(dir.ok_or(Errno::INVAL)?)?, name))
 }

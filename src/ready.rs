@@ -4,10 +4,10 @@
 //! {step, errno}. End-of-file without the last word means that it has ended, or executed a program.
 
 use crate::error::{Error, Step};
-use crate::sys::{Deadline, Field, PF_FORKNOEXEC, stat};
+use crate::sys::{Deadline, Field, PF_FORKNOEXEC, above_stdio, stat};
 use core::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, read, retry_on_intr, write};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
@@ -51,10 +51,6 @@ pub fn ready_pipe() -> Result<(Waiter, Notifier), Errno> {
     let write_end = above_stdio(write_end)?;
     let spare = fcntl_dupfd_cloexec(&read_end, 3)?;
     Ok((Waiter { pipe: read_end }, Notifier { pipe: write_end, spare, maker: getpid(), told: false }))
-}
-
-fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Errno> {
-    if fd.as_raw_fd() > 2 { Ok(fd) } else { fcntl_dupfd_cloexec(&fd, 3) }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,4 +1,4 @@
-//! A number in decimal digits, without `core::fmt`.
+//! Numbers in decimal digits, without `core::fmt`.
 
 /// The digits of one `u32`.
 pub(crate) struct Decimal {
@@ -24,4 +24,12 @@ impl Decimal {
     pub(crate) fn digits(&self) -> &[u8] {
         self.digits.get(self.leading_zeros..).unwrap_or_default()
     }
+}
+
+/// The digits as a number; `None` if one is no digit, or the number is too large. No digits are zero.
+pub(crate) fn number(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0_u64, |n, &byte| {
+        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        n.checked_mul(10)?.checked_add(digit.into())
+    })
 }

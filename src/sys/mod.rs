@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+mod above_stdio;
 mod alone;
 mod clock;
 mod decimal;
@@ -20,9 +21,10 @@ mod arch;
 #[cfg_attr(not(feature = "std"), path = "without_libc.rs")]
 mod process;
 
+pub(crate) use above_stdio::above_stdio;
 pub(crate) use alone::alone;
 pub(crate) use clock::Deadline;
-pub(crate) use decimal::Decimal;
+pub(crate) use decimal::{Decimal, number};
 pub(crate) use kernel::{
     Change, Disposition, close, close_range, dup3, execve, getgroups, getresgid, getresuid, is_open, sigaction, sigdisposition,
     sigprocmask, sigtimedwait, tiocnotty, umask,

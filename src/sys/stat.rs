@@ -1,6 +1,6 @@
 //! Numbers out of `/proc/PID/stat`.
 
-use super::decimal::Decimal;
+use super::decimal::{self, Decimal};
 use core::ffi::CStr;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, read};
@@ -24,7 +24,7 @@ pub(crate) fn stat(pid: Option<Pid>, field: Field) -> Result<u64, Errno> {
     let file = openat(CWD, path.map_err(|_| Errno::INVAL)?, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let length = read(&file, &mut text[..])?;
     let text = text.get(..length).unwrap_or_default();
-    number(text, field).ok_or(Errno::INVAL)
+    parse(text, field).ok_or(Errno::INVAL)
 }
 
 /// `/proc/PID/stat`, and a null.
@@ -37,11 +37,7 @@ fn path_of(pid: Pid) -> [u8; 24] {
 }
 
 /// The command's name, field 2, may hold anything: what follows its last `)` is counted.
-fn number(text: &[u8], field: Field) -> Option<u64> {
+fn parse(text: &[u8], field: Field) -> Option<u64> {
     let after = text.rsplit(|&byte| byte == b')').next()?;
-    let word = after.split(|&byte| byte == b' ').nth(field as usize - 2)?;
-    word.iter().try_fold(0_u64, |n, &byte| {
-        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
-        n.checked_mul(10)?.checked_add(digit.into())
-    })
+    decimal::number(after.split(|&byte| byte == b' ').nth(field as usize - 2)?)
 }
