@@ -197,7 +197,7 @@ struct Watched {
 impl Watched {
     /// The pipe has ended without a last word.
     fn gone_silent(&self, deadline: Deadline) -> Outcome {
-        let executed = stat(Some(self.pid), Field::Flags).is_ok_and(|flags| flags & PF_FORKNOEXEC == 0);
+        let executed = stat(Some(self.pid), Field::Flags).map_or(true, |flags| flags & PF_FORKNOEXEC == 0);
         if executed {
             self.reap_middle();
             // A program that has ended already is no daemon that runs.
