@@ -17,7 +17,7 @@ use rustix::process::{Resource, getrlimit};
 /// # Errors
 ///
 /// * `ENOENT`, `EACCES`: one is missing, and so is `/dev/null`. What is open stays as it is.
-/// * `ENFILE`, `ENOMEM`: it could not be opened.
+/// * `EMFILE`, `ENFILE`, `ENOMEM`: it could not be opened.
 ///
 /// # System calls
 ///
@@ -76,16 +76,17 @@ pub unsafe fn close_from(first: RawFd) -> Result<(), Errno> {
 ///
 /// * `EPERM` or what else a seccomp filter answers, when it denies `close` itself.
 ///
-/// An error that close(2) reports after it has closed (`EINTR`, `EIO`, `ENOSPC`, `EDQUOT`) is none of this
-/// function's: the descriptor is gone.
+/// An error that close(2) reports after it has closed (`EINTR`, `EIO`, or what the file system likes) is none of
+/// this function's: the descriptor is gone.
 ///
 /// # System calls
 ///
-/// `close_range` (5.9), one for each gap between the kept. If that is answered with `ENOSYS` or `EPERM`:
-/// `openat` of `/proc/self/fd`, `getdents64`, `lseek`, and `close` for each, until a pass finds nothing; if the
-/// table is full (`EMFILE`), `fcntl(F_GETFD)` and `close` free a place first. Without `/proc`: `prlimit64`, and
-/// `close` for each number below the hard limit of `RLIMIT_NOFILE`; descriptors above it, which
-/// were opened before the limit was lowered, then stay.
+/// `close_range` (5.9), one for each gap between the kept. If that is answered with an error (`ENOSYS`, or what a
+/// seccomp filter says): `openat` of `/proc/self/fd`, `getdents64`, `lseek`, and `close` for each, until a pass
+/// finds nothing; if the table is full (`EMFILE`), `prlimit64`, `fcntl(F_GETFD)` and `close` free a place first.
+/// If that fails, as without `/proc`: `prlimit64`, and `close` for each number below the hard limit of
+/// `RLIMIT_NOFILE`; descriptors above it, which were opened before the limit was lowered, then stay.
+/// `fcntl(F_GETFD)` follows a `close` that fails with another error than `EBADF`.
 ///
 /// See [close_range(2)](https://man7.org/linux/man-pages/man2/close_range.2.html).
 ///
@@ -109,17 +110,11 @@ where
     let first = first.max(0);
     let keep = keep.into_iter().map(|fd| fd.as_raw_fd());
     // SAFETY: the caller vouches for what is closed, whichever way it is closed.
-    match unsafe { by_range(first, &keep) } {
-        Err(Errno::NOSYS | Errno::PERM) => {}
-        done => return done,
-    }
+    let done = unsafe { by_range(first, &keep) };
     // SAFETY: as above.
-    match unsafe { open_proc(first, &keep) } {
-        // SAFETY: as above.
-        Ok(proc) => unsafe { by_proc(first, &keep, proc.as_fd()) },
-        // SAFETY: as above.
-        Err(_) => unsafe { by_limit(first, &keep) },
-    }
+    let done = done.or_else(|_| unsafe { by_proc(first, &keep) });
+    // SAFETY: as above.
+    done.or_else(|_| unsafe { by_limit(first, &keep) })
 }
 
 /// One call for each gap between the kept.
@@ -163,11 +158,13 @@ unsafe fn open_proc(first: RawFd, keep: &(impl Iterator<Item = RawFd> + Clone)) 
 }
 
 /// What `/proc/self/fd` lists, until a pass over it closes nothing.
-unsafe fn by_proc(first: RawFd, keep: &(impl Iterator<Item = RawFd> + Clone), proc: BorrowedFd<'_>) -> Result<(), Errno> {
+unsafe fn by_proc(first: RawFd, keep: &(impl Iterator<Item = RawFd> + Clone)) -> Result<(), Errno> {
+    // SAFETY: the caller vouches for what it may close.
+    let proc = unsafe { open_proc(first, keep) }?;
     let mut buffer = [MaybeUninit::uninit(); 512];
     loop {
         let mut closed = false;
-        let mut entries = RawDir::new(proc, &mut buffer);
+        let mut entries = RawDir::new(&proc, &mut buffer);
         while let Some(entry) = entries.next() {
             // `.` and `..` are no numbers.
             let fd = sys::number(entry?.file_name().to_bytes()).map(|fd| fd as RawFd);
@@ -180,7 +177,7 @@ unsafe fn by_proc(first: RawFd, keep: &(impl Iterator<Item = RawFd> + Clone), pr
         if !closed {
             return Ok(());
         }
-        seek(proc, SeekFrom::Start(0))?;
+        seek(&proc, SeekFrom::Start(0))?;
     }
 }
 
@@ -205,12 +202,12 @@ fn is_kept(fd: RawFd, keep: &(impl Iterator<Item = RawFd> + Clone)) -> bool {
     keep.clone().any(|kept| kept == fd)
 }
 
-/// Closes one; it is gone whatever error close(2) reports, unless the call itself was denied.
+/// Closes one. Whatever error close(2) reports, it is gone, unless the call itself was denied.
 unsafe fn close(fd: RawFd) -> Result<(), Errno> {
     // SAFETY: the caller vouches for it.
     match unsafe { sys::close(fd) } {
-        Ok(()) | Err(Errno::BADF | Errno::INTR | Errno::IO | Errno::NOSPC | Errno::DQUOT) => Ok(()),
-        denied => denied,
+        Err(errno) if errno != Errno::BADF && sys::is_open(fd) != Ok(false) => Err(errno),
+        _ => Ok(()),
     }
 }
 
@@ -221,7 +218,7 @@ unsafe fn close(fd: RawFd) -> Result<(), Errno> {
 ///
 /// # Errors
 ///
-/// * `EBADF`: `new` is negative or above the soft limit of `RLIMIT_NOFILE`.
+/// * `EBADF`: `new` is negative, or not below the soft limit of `RLIMIT_NOFILE`.
 ///
 /// `EINTR` and `EBUSY` are retried.
 ///
