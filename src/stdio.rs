@@ -27,7 +27,8 @@ pub enum Stream {
 /// # Errors
 ///
 /// * `ENOENT`, `EACCES`, `ENODEV`, `ENXIO`: there is no usable `/dev/null`; nothing has changed.
-/// * `EMFILE`, `ENFILE`, `ENOMEM`: it could not be opened.
+/// * `EMFILE`, `ENFILE`, `ENOMEM`: it could not be opened; nothing has changed.
+/// * `EBADF`: the soft limit of `RLIMIT_NOFILE` is below 3; some may be redirected already.
 ///
 /// # System calls
 ///
@@ -52,9 +53,10 @@ pub fn stdio_null() -> Result<(), Errno> {
 /// # Errors
 ///
 /// * `ENOENT`, `EACCES`, `EISDIR`, `ENOTDIR`, `ELOOP`, `ENAMETOOLONG`, `EROFS`, `ENOSPC`, `EDQUOT`, `ENXIO`, `ENODEV`, `ETXTBSY`, `EPERM`, `EIO`,
-///   `EMFILE`, `ENFILE`, `ENOMEM`: as open(2) has them. The stream is as it was.
+///   `EMFILE`, `ENFILE`, `ENOMEM`: as open(2) has them.
+/// * `EBADF`: the stream is not below the soft limit of `RLIMIT_NOFILE`.
 ///
-/// `EINTR` is retried.
+/// The stream is then as it was. `EINTR` is retried.
 ///
 /// # System calls
 ///
@@ -81,6 +83,7 @@ pub fn stdio_file(stream: Stream, path: &CStr, mode: Mode) -> Result<(), Errno> 
 ///
 /// # Errors
 ///
+/// * `EBADF`: the stream is not below the soft limit of `RLIMIT_NOFILE`.
 /// * `EPERM` or what else a seccomp filter answers.
 ///
 /// `EINTR` and `EBUSY` are retried.
