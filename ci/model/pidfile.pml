@@ -42,7 +42,7 @@
  *   FLOCK_FIRST       blocked    the kernel lets go of the flock before the marks: they would be refused
  *   BELIEVE_NUMBER    blocked    a start takes a number in the file for a running instance
  *
- * `run` also sees to it that the configurations with whole stoppers reach every step, so that no assertion is idle.
+ * `run` also sees to it that each place with TAKEN is come by, so that no assertion is idle.
  *
  * Left out, and why nothing is lost by it:
  *
@@ -113,6 +113,9 @@ hidden byte unlinking = (ONLY != 0 && ONLY != UNLINKING);
 hidden byte blocked = (ONLY != 0 && ONLY != BLOCKED);
 hidden byte answer = (ONLY != 0 && ONLY != ANSWER);
 hidden byte number = (ONLY != 0 && ONLY != CONTENT);
+/* Says so, once, when the checker comes by: `run` wants to hear of each in a configuration without a mutant. */
+#define TAKEN(what)	c_code { { static char said; if (!said) { said = 1; printf("taken: %s\n", what); } } }
+
 #define MUST(label, condition)	assert(label || (condition))
 
 /* With askers there is no last start. */
@@ -242,12 +245,18 @@ inline release(d, i)
 #endif
 }
 
+#define LAST_TO_CLOSE(who) \
+	if \
+	:: who == W_HAS -> TAKEN("lock left behind") \
+	:: else \
+	fi
+
 /* A process of start k closes the description, or ends. */
 inline close(k, who)
 {
 	if
 	:: d_step { has[k] != who -> has[k] = has[k] & (7 - who) }
-	:: d_step { has[k] == who -> has[k] = 0 };
+	:: d_step { has[k] == who -> has[k] = 0; LAST_TO_CLOSE(who) };
 		release(k, inode[k])
 	fi
 }
@@ -291,13 +300,13 @@ inline query(s, i, r, p)
 	if
 	:: d_step { marked2[i] != 0 -> ask(s, i, LEFT_BEHIND) };
 		if
-		:: d_step { claim[i] != 0 -> r = RUNNING; p = pids[claim[i]]; told(s, daemon[claim[i]] == ALIVE) }
-		:: d_step { claim[i] == 0 -> r = LEFT_BEHIND; told(s, seen[s] != 0) }
+		:: d_step { claim[i] != 0 -> r = RUNNING; p = pids[claim[i]]; told(s, daemon[claim[i]] == ALIVE); TAKEN("answer Running") }
+		:: d_step { claim[i] == 0 -> r = LEFT_BEHIND; told(s, seen[s] != 0); TAKEN("answer LeftBehind") }
 		fi
 	:: d_step { marked2[i] == 0 -> ask(s, i, STARTING) };
 		if
-		:: d_step { marked1[i] != 0 -> r = STARTING; told(s, seen[s] != 0) }
-		:: d_step { marked1[i] == 0 -> r = NOBODY; told(s, claim[i] == 0 && marked2[i] == 0) }
+		:: d_step { marked1[i] != 0 -> r = STARTING; told(s, seen[s] != 0); TAKEN("answer Starting") }
+		:: d_step { marked1[i] == 0 -> r = NOBODY; told(s, claim[i] == 0 && marked2[i] == 0); TAKEN("answer Nobody") }
 		fi
 	fi
 #endif
@@ -317,6 +326,10 @@ inline unlink(d, i)
 {
 #ifdef RM
 	MUST(unlinking, path != i || flocked[path] == d);
+	if
+	:: path != i && path != 0 -> TAKEN("removal of another's, after rm")
+	:: else
+	fi;
 #else
 	MUST(unlinking, path == 0 || flocked[path] == 0 || flocked[path] == d);
 #ifndef NO_REMOVE_CHECK
@@ -358,7 +371,7 @@ inline unlink(d, i)
 	:: KILLED -> goto out \
 	fi; \
 	if \
-	:: d_step { true -> unlink(k, i) } \
+	:: d_step { true -> unlink(k, i); TAKEN("removal by a start") } \
 	:: KILLED \
 	fi
 #endif
@@ -453,7 +466,7 @@ again:
 	if
 	:: d_step { flocked[i] == 0 -> flocked[i] = k; has[k] = P_HAS }
 	/* Refused: at once, or out of patience. Until then it tries anew. */
-	:: d_step { flocked[i] != 0 -> MUST(blocked, !alone && flocked[i] != k) }; goto refused
+	:: d_step { flocked[i] != 0 -> MUST(blocked, !alone && flocked[i] != k); TAKEN("start refused") }; goto refused
 	:: KILLED -> goto refused
 	fi;
 
@@ -464,7 +477,7 @@ again:
 
 	if
 	:: d_step { SAME(i) -> MUST(exclusion, owner == 0); owner = k }
-	:: d_step { !SAME(i) -> MUST(blocked, !alone); has[k] = 0 };
+	:: d_step { !SAME(i) -> MUST(blocked, !alone); has[k] = 0; TAKEN("start sent round") };
 		release(k, inode[k]);
 		if
 		:: goto again
@@ -488,9 +501,8 @@ again:
 #endif
 
 	if
-	:: alone ->
-		/* Nothing that the others left is in its way. */
-		MUST(blocked, claim[i] == 0 && marked2[i] == 0 && path == i);
+	/* Nothing that the others left is in its way. */
+	:: d_step { alone -> MUST(blocked, claim[i] == 0 && marked2[i] == 0 && path == i); TAKEN("start alone") };
 		goto out
 	:: d_step { !alone ->
 			pids[k] = 1;
@@ -550,6 +562,7 @@ begin:
 	:: d_step { true ->
 			MUST(number, content[inode[k]] == 0);
 			MUST(blocked, claim[inode[k]] == 0);
+			TAKEN("claim");
 			claim[inode[k]] = k;
 			claimed[k] = 1;
 			observe(inode[k])
@@ -658,6 +671,10 @@ signal:
 	if
 	:: d_step { true ->
 			MUST(stranger, pidfd[s] != STRANGER);
+			if
+			:: pidfd[s] == ENDED -> TAKEN("signal to one that has ended")
+			:: else -> TAKEN("signal to a daemon")
+			fi;
 			MUST(stranger, pidfd[s] == ENDED || (claimed[pidfd[s]] && (inode[pidfd[s]] == i || inode[pidfd[s]] == 0)));
 			close_unlocked(i)
 		}
@@ -699,7 +716,7 @@ remove:
 	:: goto out
 	fi;
 	if
-	:: d_step { true -> unlink(STOPPER(s), i) }
+	:: d_step { true -> unlink(STOPPER(s), i); TAKEN("removal by a stopper") }
 	:: true
 	fi;
 out:
