@@ -5,7 +5,7 @@
 use crate::sys;
 use core::mem::MaybeUninit;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
-use rustix::fs::{CWD, Mode, OFlags, RawDir, SeekFrom, openat, seek};
+use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
@@ -82,8 +82,8 @@ pub unsafe fn close_from(first: RawFd) -> Result<(), Errno> {
 /// # System calls
 ///
 /// `close_range` (5.9), one for each gap between the kept. If that is answered with an error (`ENOSYS`, or what a
-/// seccomp filter says): `openat` of `/proc/self/fd`, `getdents64`, `lseek`, and `close` for each, until a pass
-/// finds nothing; if the table is full (`EMFILE`), `prlimit64`, `fcntl(F_GETFD)` and `close` free a place first.
+/// seccomp filter says): `openat` of `/proc/self/fd`, `getdents64`, and `close` for each; if the table is full
+/// (`EMFILE`), a `close` and a second `openat` come first.
 /// If that fails, as without `/proc`: `prlimit64`, and `close` for each number below the hard limit of
 /// `RLIMIT_NOFILE`; descriptors above it, which were opened before the limit was lowered, then stay.
 /// `fcntl(F_GETFD)` follows a `close` that fails with another error than `EBADF`.
@@ -147,38 +147,30 @@ unsafe fn open_proc(first: RawFd, keep: &(impl Iterator<Item = RawFd> + Clone)) 
         Err(Errno::MFILE) => {}
         done => return done,
     }
-    for fd in first..hard_limit() {
-        if !is_kept(fd, keep) && sys::is_open(fd)? {
-            // SAFETY: the caller vouches for it.
-            unsafe { close(fd) }?;
-            break;
-        }
+    // All numbers below the limit are in use: the first that may be closed frees a place, or none does.
+    if let Some(fd) = (first..RawFd::MAX).find(|fd| !is_kept(*fd, keep)) {
+        // SAFETY: the caller vouches for it.
+        unsafe { close(fd) }?;
     }
     open()
 }
 
-/// What `/proc/self/fd` lists, until a pass over it closes nothing.
+/// What `/proc/self/fd` lists.
 unsafe fn by_proc(first: RawFd, keep: &(impl Iterator<Item = RawFd> + Clone)) -> Result<(), Errno> {
     // SAFETY: the caller vouches for what it may close.
     let proc = unsafe { open_proc(first, keep) }?;
     let mut buffer = [MaybeUninit::uninit(); 512];
-    loop {
-        let mut closed = false;
-        let mut entries = RawDir::new(&proc, &mut buffer);
-        while let Some(entry) = entries.next() {
-            // `.` and `..` are no numbers.
-            let fd = sys::number(entry?.file_name().to_bytes()).map(|fd| fd as RawFd);
-            if let Some(fd) = fd.filter(|fd| *fd >= first && *fd != proc.as_raw_fd() && !is_kept(*fd, keep)) {
-                // SAFETY: the caller vouches for it.
-                unsafe { close(fd) }?;
-                closed = true;
-            }
+    // The place in this directory is the next number, so that closing those before it skips nothing.
+    let mut entries = RawDir::new(&proc, &mut buffer);
+    while let Some(entry) = entries.next() {
+        // `.` and `..` are no numbers.
+        let fd = sys::number(entry?.file_name().to_bytes()).map(|fd| fd as RawFd);
+        if let Some(fd) = fd.filter(|fd| *fd >= first && *fd != proc.as_raw_fd() && !is_kept(*fd, keep)) {
+            // SAFETY: the caller vouches for it.
+            unsafe { close(fd) }?;
         }
-        if !closed {
-            return Ok(());
-        }
-        seek(&proc, SeekFrom::Start(0))?;
     }
+    Ok(())
 }
 
 /// Every number that the process may have got.

@@ -224,7 +224,8 @@ fn leave_way(way: &str) {
     let range = |errno| (libc::SYS_close_range, errno);
     let proc = (libc::SYS_openat, Errno::NOENT);
     match way {
-        "range" => hostile::deny(&[proc, (libc::SYS_close, Errno::PERM)]),
+        // Nothing else could close, or seem to.
+        "range" => hostile::deny(&[proc, (libc::SYS_close, Errno::PERM), (libc::SYS_fcntl, Errno::PERM)]),
         "enosys" => hostile::deny(&[range(Errno::NOSYS)]),
         "eperm" => hostile::deny(&[range(Errno::PERM)]),
         "eacces" => hostile::deny(&[range(Errno::ACCESS)]),
@@ -477,6 +478,9 @@ fn a_denied_close_is_an_error() {
             assert_eq!(running.hear(), errno.raw_os_error().to_string(), "{way}");
             assert!(open_fds(&running).contains(&10));
         }
+        // The kernel's word that nothing is open there is believed, and not asked for again and again.
+        let running = fixture("close_denied").arg(way).arg(Errno::BADF.raw_os_error().to_string()).start();
+        assert_eq!(running.hear(), "ok", "{way}");
     }
 }
 
