@@ -419,6 +419,8 @@ fn a_full_table_is_closed() {
         assert_eq!(left_of_full_table(way, "256", "3", &[]), above, "{way}");
         assert_eq!(left_of_full_table(way, "256", "3", &[3, 5]), [&[3, 5], above].concat(), "{way}");
     }
+    // A single place can be freed.
+    assert_eq!(left_of_full_table("enosys", "4", "3", &[]), []);
     // No place can be freed: what is below the soft limit is not to be closed.
     let below = (3..256).filter(|fd| ![TELL, HEAR].contains(fd)).collect::<Vec<_>>();
     for way in ["enosys", "eperm"] {
