@@ -162,6 +162,12 @@ impl Running {
         self.release = None;
     }
 
+    /// Lets whoever waits in [`wait_byte`] go on; one call lets one go.
+    pub fn step(&mut self) {
+        let release = self.release.as_ref().expect("not released yet");
+        rustix::io::write(release, b".").expect("the fixture listens");
+    }
+
     /// The status of the process that was started (not of those that it forked).
     pub fn status(&mut self) -> ExitStatus {
         wait_end(self.pid());
@@ -192,6 +198,13 @@ pub fn wait_release() {
     let fd = unsafe { BorrowedFd::borrow_raw(HEAR) };
     let mut byte = [0];
     while rustix::io::retry_on_intr(|| rustix::io::read(fd, &mut byte)).is_ok_and(|n| n > 0) {}
+}
+
+/// In a fixture: waits for one [`Running::step`].
+pub fn wait_byte() {
+    // SAFETY: as in `tell`.
+    let fd = unsafe { BorrowedFd::borrow_raw(HEAR) };
+    let _ = rustix::io::retry_on_intr(|| rustix::io::read(fd, &mut [0][..]));
 }
 
 /// In a fixture: the two descriptors of the channel, for keep lists.
