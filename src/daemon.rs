@@ -199,6 +199,7 @@ pub enum Detached<'p> {
 /// The step, and an errno of that step's `# Errors`. Besides:
 ///
 /// * [`Step::Ready`] with `ETIMEDOUT`, `EPROTO`: see [`Waiter::wait`](crate::Waiter::wait); with `ECANCELED`: the [`Notifier`] was dropped.
+/// * [`Step::Fork`] with `EPERM` or what else a seccomp filter answers to `rt_sigprocmask` or `prctl`.
 /// * `EINVAL`, for a step that lacks what it needs: see [`Plan`]; `FORK_AGAIN` without `FORK`, `CLAIM_PID_FILE` without `LOCK_PID_FILE`.
 ///
 /// # System calls
@@ -310,9 +311,9 @@ impl<'p> Plan<'_, 'p> {
     fn through_forks(&self, daemon: &mut Daemon<'p>) -> Result<Option<Outcome>, Error> {
         let (waiter, notifier) = ready_pipe().map_err(|errno| Step::ReadyPipe.failed(errno))?;
         let mask = block_signals(SignalSet::ALL).map_err(|errno| Step::Fork.failed(errno))?;
-        // Without it the daemon's status, if it dies, goes to another; its word does not.
+        // So that this process has the daemon's status, and removes nothing before the daemon's end.
         let adopted = set_child_subreaper(true);
-        let forked = fork();
+        let forked = adopted.and_then(|_| fork());
         if forked == Ok(Fork::Child) {
             drop(waiter);
             daemon.notifier = Some(notifier);

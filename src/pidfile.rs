@@ -25,6 +25,12 @@ const CLAIMED: u8 = 2;
 /// How long a flock is waited for that nobody stands behind.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// How long a claim may be gone and the rest of the locks not: a process that ends loses its record
+/// lock first, and the others when its last descriptor is closed.
+const GRACE: Duration = Duration::from_millis(200);
+
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// A locked pid file. Dropping it closes the file, which releases the lock unless another process
 /// (the other side of a fork) still has it open.
 #[derive(Debug)]
@@ -296,7 +302,8 @@ pub fn open_pid_file(path: &CStr) -> Result<OwnedFd, Errno> {
 ///
 /// # System calls
 ///
-/// `fcntl(F_GETLK)`, one to three times.
+/// `fcntl(F_GETLK)`, one to three times. Before the answer is [`Holder::LeftBehind`]: `clock_gettime`, `ppoll` and the
+/// same again, for a fifth of a second, in which a process that ends has closed its files.
 ///
 /// See [fcntl_locking(2)](https://man7.org/linux/man-pages/man2/fcntl_locking.2.html).
 ///
@@ -309,7 +316,17 @@ pub fn open_pid_file(path: &CStr) -> Result<OwnedFd, Errno> {
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn holder(pid_file: impl AsFd) -> Result<Holder, Errno> {
-    let file = pid_file.as_fd();
+    let mut found = ask(pid_file.as_fd())?;
+    if found == Holder::LeftBehind {
+        let deadline = sys::Deadline::after(Some(GRACE));
+        while found == Holder::LeftBehind && deadline.sleep(PAUSE) {
+            found = ask(pid_file.as_fd())?;
+        }
+    }
+    Ok(found)
+}
+
+fn ask(file: BorrowedFd<'_>) -> Result<Holder, Errno> {
     if sys::getlk(file, CLAIMED)? == Some(Locker::Description) {
         return Ok(match sys::getlk(file, CLAIM)? {
             Some(Locker::Process(pid)) => Pid::from_raw(pid as i32).map_or(Holder::OutOfSight, Holder::Running),
@@ -405,7 +422,7 @@ fn flock_patiently(file: &OwnedFd, patient: bool) -> Result<(), Errno> {
         return locked;
     }
     let deadline = sys::Deadline::after(Some(PATIENCE));
-    while locked == Err(Errno::WOULDBLOCK) && holder(file)? == Holder::Nobody && deadline.sleep(Duration::from_millis(1)) {
+    while locked == Err(Errno::WOULDBLOCK) && holder(file)? == Holder::Nobody && deadline.sleep(PAUSE) {
         locked = try_lock();
     }
     locked

@@ -212,7 +212,9 @@ impl Watched {
     /// Waits for the end of both, and returns the daemon's status.
     fn reap(&self, deadline: Deadline) -> Option<WaitStatus> {
         if let Some(pidfd) = &self.pidfd {
-            let _ = wait_for(pidfd.as_fd(), pidfd.as_fd(), deadline);
+            if wait_for(pidfd.as_fd(), pidfd.as_fd(), deadline).is_err() {
+                self.kill();
+            }
         }
         let status = status_of(self.child);
         if self.pid != self.child {
@@ -305,7 +307,8 @@ impl Notifier {
         self.say(Word::Ready)
     }
 
-    /// Tells the waiter which step failed, and why. Then exit.
+    /// Tells the waiter which step failed, and why. Then exit: the waiter waits for the end. What there is to
+    /// clean up (the pid file) is the waiter's, afterwards.
     ///
     /// # Errors
     ///

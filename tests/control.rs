@@ -1,3 +1,4 @@
+//! control
 mod support;
 
 fn main() {

@@ -1,3 +1,4 @@
+//! daemon
 mod support;
 
 fn main() {

@@ -1,3 +1,4 @@
+//! dir
 mod support;
 
 fn main() {

@@ -4,7 +4,9 @@
 
 mod support;
 
-use daemon_steps::{Fork, SignalSet, ThinCStr, block_signals, execve, exit, fork, fork_unchecked, ignore_signal};
+use daemon_steps::{
+    Fork, SignalSet, Stream, ThinCStr, block_signals, execve, exit, fork, fork_unchecked, ignore_signal, stdio_fd,
+};
 use rustix::io::Errno;
 use rustix::process::Signal;
 use std::cell::Cell;
@@ -151,27 +153,26 @@ fn exit_tells_eight_bits_and_runs_no_handler() {
 fn executes() {
     block_signals(SignalSet::from(Signal::USR1)).expect("block");
     ignore_signal(Signal::USR2).expect("ignore");
-    let script = c"echo $0 $1 $A; read end <&199";
-    let argv = [c"/bin/sh", c"-c", script, c"zero", c"one"].map(|word| Some(ThinCStr::from(word)));
+    // The program talks over the channel, too: it ends when the test lets go, not before.
+    let [tell, hear] = support::channel();
+    stdio_fd(Stream::Stdout, tell).expect("stdout");
+    stdio_fd(Stream::Stdin, hear).expect("stdin");
+    let argv = [c"/bin/sh", c"-c", c"echo $0 $1 $A; read end", c"zero", c"one"].map(|word| Some(ThinCStr::from(word)));
     let argv: Vec<_> = argv.into_iter().chain([None]).collect();
     let mut env = [Some(ThinCStr::from(c"A=b")), None];
-    tell(std::process::id());
     let errno = execve(c"/bin/sh", &argv, Cell::from_mut(&mut env[..]).as_slice_of_cells());
     panic!("{errno}");
 }
 
 fn a_program_gets_what_execve_says() {
-    let dir = temp_dir();
-    let out = dir.path().join("out");
-    let mut fixture = fixture("executes");
-    fixture.command.stdout(std::fs::File::create(&out).expect("a file"));
-    let mut running = fixture.start();
-    let pid = running.hear_pid();
-    assert_eq!(pid, running.pid());
-    // The channel stays open in the program: it ends when the test lets go, not before.
-    running.release();
-    assert!(running.status().success() || running.child.wait().is_ok());
-    assert_eq!(std::fs::read_to_string(out).expect("the file"), "zero one b\n");
+    let running = fixture("executes").start();
+    assert_eq!(running.hear(), "zero one b");
+    let pid = running.pid();
+    assert_eq!(proc::environ(pid), ["A=b"]);
+    assert_ne!(proc::exe(pid), proc::exe(std::process::id() as i32));
+    let bit = |signal: Signal| 1 << (signal.as_raw() - 1);
+    assert_eq!(proc::signals(pid, "SigBlk"), bit(Signal::USR1));
+    assert_eq!(proc::signals(pid, "SigIgn") & bit(Signal::USR2), bit(Signal::USR2));
 }
 
 fn cannot_execute() {

@@ -1,3 +1,4 @@
+//! ids
 mod support;
 
 fn main() {

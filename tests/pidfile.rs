@@ -1,3 +1,4 @@
+//! pidfile
 mod support;
 
 fn main() {

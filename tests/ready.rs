@@ -1,3 +1,4 @@
+//! ready
 mod support;
 
 fn main() {

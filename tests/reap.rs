@@ -1,3 +1,4 @@
+//! reap
 mod support;
 
 fn main() {

@@ -1,3 +1,4 @@
+//! signal
 mod support;
 
 fn main() {

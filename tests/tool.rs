@@ -1,3 +1,4 @@
+//! tool
 mod support;
 
 fn main() {
