@@ -243,6 +243,16 @@ pub fn wait_end(pid: i32) {
     assert!(ends(pid, LIMIT), "process {pid} ends");
 }
 
+/// Looks again and again until something is true that no descriptor tells; fails after [`LIMIT`].
+#[track_caller]
+pub fn until(what: &str, mut is_true: impl FnMut() -> bool) {
+    let start = std::time::Instant::now();
+    while !is_true() {
+        assert!(start.elapsed() < LIMIT, "{what}: not within {LIMIT:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// A temporary directory, and a path in it as a C string.
 pub fn temp_dir() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary directory")
