@@ -25,6 +25,9 @@ const HELP: &[&str] = &[
     "  --keep-fd N                     leave descriptor N open; repeatable",
     "  --ready-fd N                    the COMMAND is started when it writes a newline to descriptor N",
     "  --timeout SECONDS               how long to wait: 10 if not given to stop, for ever to start",
+    "  --signal NAME                   to stop with: TERM if not given; a number will do",
+    "  --kill                          after the timeout SIGKILL, and the same wait again",
+    "relative paths begin where daemon is called; --chdir begins in the new root, if there is one",
     "exit: 0 done, 1 not, 2 usage; status: 0 running, 1 dead, its file left, 3 not running, 4 unknown",
 ];
 
@@ -54,11 +57,29 @@ impl Verb {
     /// Whether this verb knows the option.
     fn takes(self, option: &[u8]) -> bool {
         match self {
-            Self::Start | Self::Restart | Self::Run => !matches!(option, b"--signal" | b"--kill"),
+            Self::Start | Self::Restart | Self::Run => matches!(
+                option,
+                b"--pidfile"
+                    | b"--chdir"
+                    | b"--chroot"
+                    | b"--umask"
+                    | b"--user"
+                    | b"--stdin"
+                    | b"--stdout"
+                    | b"--stderr"
+                    | b"--env"
+                    | b"--keep-fd"
+                    | b"--ready-fd"
+                    | b"--timeout"
+            ),
             Self::Stop => matches!(option, b"--pidfile" | b"--signal" | b"--timeout" | b"--kill"),
             Self::Status => option == b"--pidfile",
             Self::Help => false,
         }
+    }
+
+    fn takes_command(self) -> bool {
+        matches!(self, Self::Start | Self::Restart | Self::Run)
     }
 }
 
@@ -111,19 +132,42 @@ pub(crate) struct Call<'a> {
 }
 
 /// What is wrong with a command line.
-pub(crate) struct Wrong<'a> {
-    what: &'static str,
-    word: &'a [u8],
+pub(crate) enum Wrong<'a> {
+    /// No verb, or none that is known.
+    Verb(&'a [u8]),
+    /// An option, or a word that is none.
+    Word(&'static str, &'a [u8]),
+    /// An option's value.
+    Value { option: &'a [u8], value: &'a [u8] },
 }
 
 impl Wrong<'_> {
     /// Says so, with the exit status for it.
     pub(crate) fn tell(&self) -> i32 {
-        Line::new().text("daemon: ").text(self.what).bytes(self.word).err();
-        for line in HELP.iter().take(4) {
-            Line::new().text(line).err();
+        let line = Line::new().text("daemon: ");
+        match *self {
+            Self::Verb(b"") => line.text("what is to be done?"),
+            Self::Verb(verb) => line.text("no such verb: ").shown(verb),
+            Self::Word(what, word) => line.text(what).shown(word),
+            Self::Value { option, value } => line.bytes(option).text(" wants ").text(wants(option)).text(", not ").shown(value),
+        }
+        .err();
+        if let Self::Verb(_) = self {
+            HELP.iter().take(4).for_each(|line| Line::new().text(line).err());
         }
         USAGE
+    }
+}
+
+fn wants(option: &[u8]) -> &'static str {
+    match option {
+        b"--umask" => "an octal number up to 777",
+        b"--user" => "UID[:GID[,GID...]], numbers, 32 groups at most",
+        b"--env" => "a name, 64 times at most",
+        b"--keep-fd" => "a descriptor's number, 32 times at most",
+        b"--ready-fd" => "a descriptor's number above 2",
+        b"--timeout" => "whole seconds",
+        _ => "a signal",
     }
 }
 
@@ -156,40 +200,46 @@ impl<'a> Call<'a> {
 
     pub(crate) fn parse(argv: &'a [Option<ThinCStr<'a>>]) -> Result<Self, Wrong<'a>> {
         let word = |at: usize| argv.get(at).copied().flatten().map(ThinCStr::as_c_str);
-        let Some(verb) = word(1) else { return Err(Wrong { what: "what is to be done?", word: b"" }) };
-        let wrong_verb = Wrong { what: "no such verb: ", word: verb.to_bytes() };
-        let mut call = Self::new(Verb::from_bytes(verb.to_bytes()).ok_or(wrong_verb)?);
+        let verb = word(1).map(CStr::to_bytes).unwrap_or_default();
+        let mut call = Self::new(Verb::from_bytes(verb).ok_or(Wrong::Verb(verb))?);
         let mut at = 2;
         while let Some(argument) = word(at) {
             at += 1;
-            if argument == c"--" && !matches!(call.verb, Verb::Stop | Verb::Status | Verb::Help) {
+            if argument == c"--" && call.verb.takes_command() {
                 call.command = argv.get(at..).filter(|_| word(at).is_some()).unwrap_or_default();
                 if call.command.is_empty() {
-                    return Err(Wrong { what: "no command after --", word: b"" });
+                    return Err(Wrong::Word("no COMMAND after --", b""));
                 }
                 break;
             }
             let (option, attached) = split(argument);
-            if !call.verb.takes(option) {
-                return Err(Wrong { what: "not an option here: ", word: option });
+            match option {
+                b"--help" | b"-h" => return Ok(Self::new(Verb::Help)),
+                _ if call.verb.takes(option) => {}
+                [b'-', ..] => return Err(Wrong::Word("no such option here: ", option)),
+                _ if call.verb.takes_command() => return Err(Wrong::Word("a COMMAND is told by a -- before it: ", option)),
+                _ => return Err(Wrong::Word("one word too many: ", option)),
             }
-            if option == b"--kill" && attached.is_none() {
+            if option == b"--kill" {
                 call.kill = true;
+                if attached.is_some() {
+                    return Err(Wrong::Word("no value is wanted after ", option));
+                }
                 continue;
             }
-            let value = attached.or_else(|| word(at)).ok_or(Wrong { what: "a value is missing after ", word: option })?;
+            let value = attached.or_else(|| word(at)).ok_or(Wrong::Word("a value is missing after ", option))?;
             at += usize::from(attached.is_none());
-            call.set(option, value)?;
+            call.set(option, value).ok_or(Wrong::Value { option, value: value.to_bytes() })?;
         }
         if call.ready_fd.is_some() && call.command.is_empty() {
-            return Err(Wrong { what: "without a command there is nobody to write to --ready-fd", word: b"" });
+            return Err(Wrong::Word("without a COMMAND there is nobody to write to --ready-fd", b""));
         }
         Ok(call)
     }
 
-    fn set(&mut self, option: &'a [u8], value: &'a CStr) -> Result<(), Wrong<'a>> {
+    fn set(&mut self, option: &[u8], value: &'a CStr) -> Option<()> {
         let text = value.to_bytes();
-        let set = match option {
+        match option {
             b"--pidfile" => put(&mut self.pid_file, Some(value)),
             b"--chdir" => put(&mut self.directory, Some(value)),
             b"--chroot" => put(&mut self.root, Some(Some(value))),
@@ -203,9 +253,8 @@ impl<'a> Call<'a> {
             b"--ready-fd" => put(&mut self.ready_fd, descriptor(text).filter(|fd| *fd > 2).map(Some)),
             b"--timeout" => put(&mut self.timeout, number(text, 10).map(|seconds| Some(Duration::from_secs(seconds.into())))),
             b"--signal" => put(&mut self.signal, signal(text)),
-            _ => return Err(Wrong { what: "no such option: ", word: option }),
-        };
-        set.ok_or(Wrong { what: "a value of the wrong kind, or one too many, after ", word: option })
+            _ => None,
+        }
     }
 }
 

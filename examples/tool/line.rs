@@ -7,6 +7,9 @@ use rustix::io::{retry_on_intr, write};
 /// Longer lines are cut.
 const LENGTH: usize = 1024;
 
+/// What a user has given is cut here, so that what follows is seen.
+const SHOWN: usize = 200;
+
 pub(crate) struct Line {
     bytes: [u8; LENGTH],
     length: usize,
@@ -32,6 +35,14 @@ impl Line {
 
     pub(crate) fn c_str(self, text: &CStr) -> Self {
         self.bytes(text.to_bytes())
+    }
+
+    /// What a user has given, in a form that leaves the line one line, and the terminal alone.
+    pub(crate) fn shown(mut self, word: &[u8]) -> Self {
+        for &byte in word.iter().take(SHOWN) {
+            self = self.bytes(&[if byte < b' ' || byte == 0x7f { b'?' } else { byte }]);
+        }
+        if word.len() > SHOWN { self.text("...") } else { self }
     }
 
     pub(crate) fn number(self, number: u64) -> Self {

@@ -22,7 +22,7 @@ const USAGE: i32 = 2;
 /// Runs the tool; the exit status.
 pub(crate) fn main(argv: &[Option<ThinCStr<'_>>], env: &EnvBlock<'static>) -> i32 {
     if let Err(errno) = fill_stdio() {
-        return text::complain("fill descriptors 0, 1 and 2", None, errno);
+        return text::complain("fill descriptors 0, 1 and 2", [], errno);
     }
     let call = match Call::parse(argv) {
         Ok(call) => call,

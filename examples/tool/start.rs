@@ -7,8 +7,8 @@ use super::{DONE, FAILED, report, text, worker};
 use core::ffi::CStr;
 use core::time::Duration;
 use daemon_steps::{
-    CloseFds, Daemon, Detached, EnvBlock, EnvFilter, Error, Holder, Ids, Outcome, PidFile, Plan, Stdio, Step, Steps, ThinCStr,
-    detach, exit, holder, open_pid_file, remove_left_over, wait_newline,
+    CloseFds, Daemon, Detached, EnvBlock, EnvFilter, Error, Holder, Ids, Outcome, PidFile, Plan, Stdio, Step, Steps, detach,
+    exit, holder, open_pid_file, remove_left_over, wait_newline,
 };
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::fs::{Mode, fstat};
@@ -18,9 +18,13 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open
 
 /// Starts the daemon and reports what it has become.
 pub(crate) fn start(call: &Call<'_>, env: &EnvBlock<'static>) -> i32 {
+    // Before the readiness pipe: its own descriptors are none that the user means.
+    if let Err(status) = all_open(call.keep.as_slice()) {
+        return status;
+    }
     let ready = match call.ready_fd.map(ReadyFd::open).transpose() {
         Ok(ready) => ready,
-        Err(errno) => return text::complain("open the readiness descriptor", None, errno),
+        Err(errno) => return text::complain("open the readiness descriptor", [], errno),
     };
     let left = is_left(call.pid_file);
     match become_daemon(call, env, Steps::DETACH) {
@@ -32,16 +36,25 @@ pub(crate) fn start(call: &Call<'_>, env: &EnvBlock<'static>) -> i32 {
 
 /// The same in the foreground, in this process.
 pub(crate) fn run(call: &Call<'_>, env: &EnvBlock<'static>) -> i32 {
-    match become_daemon(call, env, Steps::empty()) {
+    match all_open(call.keep.as_slice()).and(all_open(call.ready_fd.as_slice())) {
         Err(status) => status,
-        Ok(_) => FAILED,
+        Ok(()) => become_daemon(call, env, Steps::empty()).err().unwrap_or(FAILED),
     }
+}
+
+fn all_open(fds: &[RawFd]) -> Result<(), i32> {
+    // SAFETY: a number that is not open is what is asked for; none is closed.
+    #[allow(unsafe_code)]
+    let is_open = |fd: RawFd| fcntl_getfd(unsafe { BorrowedFd::borrow_raw(fd) }).is_ok();
+    let Some(fd) = fds.iter().copied().find(|fd| !is_open(*fd)) else { return Ok(()) };
+    Line::new().text("daemon: cannot keep descriptor ").number(fd.unsigned_abs().into()).text(": it is not open").err();
+    Err(FAILED)
 }
 
 /// Becomes what `call` says; does not return in the daemon.
 fn become_daemon(call: &Call<'_>, env: &EnvBlock<'static>, how: Steps) -> Result<Outcome, i32> {
     let whereabouts = Whereabouts::new(env, call.root.is_some());
-    // SAFETY: the numbers are what the user says this program has inherited; whether they are open is asked next.
+    // SAFETY: the numbers are what the user says this program has inherited; they are open, as has been asked.
     #[allow(unsafe_code)]
     let borrow = |fd: RawFd| unsafe { BorrowedFd::borrow_raw(fd) };
     let mut keep = [borrow(0); 40];
@@ -50,9 +63,6 @@ fn become_daemon(call: &Call<'_>, env: &EnvBlock<'static>, how: Steps) -> Result
     for (place, fd) in keep.iter_mut().zip(kept) {
         *place = borrow(fd);
         length += 1;
-        if let Err(errno) = fcntl_getfd(*place) {
-            return Err(text::complain("keep a descriptor that is not open", None, errno));
-        }
     }
     let keep = keep.get(..length).unwrap_or_default();
     let plan = plan(call, env, how, keep);
@@ -122,19 +132,21 @@ fn refused(call: &Call<'_>, error: Error) -> i32 {
             Ok(Holder::Starting) => line.text("starting"),
             Ok(Holder::OutOfSight) => line.text("running, in another pid namespace"),
             Ok(Holder::LeftBehind) => line.text("running: what a daemon that has ended left behind still holds its pid file"),
-            _ => line.text("locked by another program: ").c_str(call.pid_file),
+            _ => line.text("locked by another program: ").shown(call.pid_file.to_bytes()),
         }
         .err();
         return FAILED;
     }
-    let which = match error.step {
-        Step::LockPidFile => Some(call.pid_file),
-        Step::Chdir => Some(call.directory),
-        Step::Chroot => call.root,
-        Step::Exec => call.command.first().copied().flatten().map(ThinCStr::as_c_str),
-        _ => None,
-    };
-    text::complain(error.step.as_str(), which, error.errno)
+    let what = error.step.as_str();
+    match error.step {
+        Step::LockPidFile => text::complain_of_pid_file(what, call.pid_file, error.errno),
+        Step::ClaimPidFile => text::complain(what, [call.pid_file], error.errno),
+        Step::Stdio => text::complain(what, call.files.into_iter().flatten(), error.errno),
+        Step::Chdir => text::complain(what, [call.directory], error.errno),
+        Step::Chroot => text::complain(what, call.root, error.errno),
+        Step::Exec => text::complain(what, call.command.iter().take(1).flatten().map(|command| command.as_c_str()), error.errno),
+        _ => text::complain(what, [], error.errno),
+    }
 }
 
 /// The daemon has told its word; with `--ready-fd` the command has to tell its own.
@@ -147,13 +159,13 @@ fn started(call: &Call<'_>, pid: Pid, ready: Option<ReadyFd>, left: bool) -> i32
             }
             Err(Errno::TIMEDOUT) => return abandon(call, pid, "it was not ready in time"),
             Err(errno) => {
-                text::complain("wait for readiness", None, errno);
+                text::complain("wait for readiness", [], errno);
                 return abandon(call, pid, "it is not known to be ready");
             }
         }
     }
     if left {
-        Line::new().text("the pid file was left by an instance that has ended: ").c_str(call.pid_file).out();
+        Line::new().text("the pid file was left by an instance that has ended: ").shown(call.pid_file.to_bytes()).out();
     }
     Line::new().text("started, pid ").number(pid.as_raw_nonzero().get().unsigned_abs().into()).out();
     report::report(pid);

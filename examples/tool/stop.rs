@@ -14,7 +14,7 @@ pub(crate) fn stop(call: &Call<'_>) -> i32 {
     let file = match open_pid_file(call.pid_file) {
         Ok(file) => file,
         Err(Errno::NOENT) => return not_running(),
-        Err(errno) => return text::complain("open the pid file", Some(call.pid_file), errno),
+        Err(errno) => return text::complain_of_pid_file("open the pid file", call.pid_file, errno),
     };
     let how = Stop { signal: call.signal, timeout: Some(call.timeout.unwrap_or(Duration::from_secs(10))), kill: call.kill };
     match daemon_steps::stop(&file, &how) {
@@ -30,7 +30,7 @@ pub(crate) fn stop(call: &Call<'_>) -> i32 {
         Ok(Stopped::NotRunning(other)) => return cannot(other),
         Ok(Stopped::StillRunning) => return fail("it has not ended in time"),
         Err(Errno::PERM) => return fail("it is another user's: Operation not permitted"),
-        Err(errno) => return text::complain("stop the daemon", None, errno),
+        Err(errno) => return text::complain("stop the daemon", [], errno),
     }
     // Where it cannot be removed it misleads nobody: nobody holds it.
     let _ = remove_left_over(call.pid_file);
@@ -62,7 +62,7 @@ pub(crate) fn status(call: &Call<'_>) -> i32 {
         Ok(file) => file,
         Err(Errno::NOENT) => return say("not running", None, 3),
         Err(errno) => {
-            text::complain("open the pid file", Some(call.pid_file), errno);
+            text::complain_of_pid_file("open the pid file", call.pid_file, errno);
             return 4;
         }
     };
@@ -74,7 +74,7 @@ pub(crate) fn status(call: &Call<'_>) -> i32 {
         Ok(Holder::Nobody) if fstat(&file).is_ok_and(|stat| stat.st_size == 0) => say("not running", None, 3),
         Ok(Holder::Nobody) => say("dead, and its pid file is left", None, 1),
         Err(errno) => {
-            text::complain("ask who holds the pid file", Some(call.pid_file), errno);
+            text::complain("ask who holds the pid file", [call.pid_file], errno);
             4
         }
     }

@@ -6,19 +6,36 @@ use core::ffi::CStr;
 use rustix::io::Errno;
 
 /// "daemon: cannot WHAT (WHICH): REASON"; the exit status for it.
-pub(crate) fn complain(what: &str, which: Option<&CStr>, errno: Errno) -> i32 {
-    let line = Line::new().text("daemon: cannot ").text(what);
-    let line = match which {
-        Some(which) => line.text(" (").c_str(which).text(")"),
-        None => line,
-    };
-    let line = line.text(": ");
+pub(crate) fn complain<'a>(what: &str, which: impl IntoIterator<Item = &'a CStr>, errno: Errno) -> i32 {
     match reason(errno) {
-        Some(reason) => line.text(reason),
-        None => line.text("error ").number(errno.raw_os_error().unsigned_abs().into()),
+        Some(reason) => cannot(what, which).text(reason),
+        None => cannot(what, which).text("error ").number(errno.raw_os_error().unsigned_abs().into()),
     }
     .err();
     FAILED
+}
+
+/// The same of a pid file, where some of errno's words would puzzle.
+pub(crate) fn complain_of_pid_file(what: &str, path: &CStr, errno: Errno) -> i32 {
+    let unfit = match errno {
+        Errno::LOOP => "it is a symbolic link",
+        Errno::INVAL => "it is not a regular file",
+        Errno::PERM => "it is another user's",
+        Errno::MLINK => "it has a second name",
+        _ => return complain(what, [path], errno),
+    };
+    cannot(what, [path]).text(unfit).err();
+    FAILED
+}
+
+fn cannot<'a>(what: &str, which: impl IntoIterator<Item = &'a CStr>) -> Line {
+    let mut line = Line::new().text("daemon: cannot ").text(what);
+    let mut before = " (";
+    for which in which {
+        line = line.text(before).shown(which.to_bytes());
+        before = ", ";
+    }
+    line.text(if before == ", " { "): " } else { ": " })
 }
 
 /// The errors that a user meets, in the words of errno(3).

@@ -27,7 +27,7 @@ pub(crate) fn work(daemon: Daemon<'_>) -> i32 {
         match wait_signal(ends, Some(Duration::from_secs(1))) {
             Ok(None) => {}
             Ok(Some(_)) => break DONE,
-            Err(errno) => break text::complain("wait for a signal", None, errno),
+            Err(errno) => break text::complain("wait for a signal", [], errno),
         }
     };
     if let Some(file) = pid_file {
