@@ -1,6 +1,104 @@
-//! env
+//! The environment's filters: in place, and what a program gets of them.
+
+#![allow(unsafe_code)]
+
 mod support;
 
+use daemon_steps::{Stream, ThinCStr, drop_env, execve, keep_env, stdio_fd};
+use std::cell::Cell;
+use std::ffi::{CStr, c_char};
+use support::{fixture, proc, test};
+
 fn main() {
-    support::main(&[], vec![]);
+    support::main(
+        &[("filters_its_own", filters_its_own)],
+        vec![
+            test("named_variables_stay_in_their_order", named_variables_stay_in_their_order),
+            test("named_variables_go", named_variables_go),
+            test("a_name_is_neither_a_beginning_nor_a_value", a_name_is_neither_a_beginning_nor_a_value),
+            test("an_entry_without_a_value_has_no_name", an_entry_without_a_value_has_no_name),
+            test("an_empty_block_stays_empty", an_empty_block_stays_empty),
+            test("what_follows_the_null_is_not_looked_at", what_follows_the_null_is_not_looked_at),
+            test("a_program_gets_what_is_left_of_environ", a_program_gets_what_is_left_of_environ),
+        ],
+    );
+}
+
+/// Filters a block of these entries; what is left, after looking at its form.
+fn filtered(filter: impl Fn(&daemon_steps::EnvBlock<'_>) -> usize, entries: &[&CStr]) -> Vec<String> {
+    let mut block: Vec<_> = entries.iter().map(|entry| Some(ThinCStr::from(*entry))).chain([None]).collect();
+    let left = filter(Cell::from_mut(&mut block[..]).as_slice_of_cells());
+    assert_eq!(block.len(), entries.len() + 1);
+    assert!(block[left..].iter().all(Option::is_none), "all after the {left} that are left is null");
+    let text = |entry: &Option<ThinCStr<'_>>| entry.expect("left").as_c_str().to_str().expect("utf-8").to_owned();
+    block[..left].iter().map(text).collect()
+}
+
+const ENTRIES: [&CStr; 5] = [c"LANG=C", c"PATH=/bin", c"LD_PRELOAD=x.so", c"PATH=/sbin", c"TZ="];
+
+fn named_variables_stay_in_their_order() {
+    let left = filtered(|block| keep_env(block, &[c"TZ", c"PATH", c"NONE"]), &ENTRIES);
+    assert_eq!(left, ["PATH=/bin", "PATH=/sbin", "TZ="]);
+    assert_eq!(filtered(|block| keep_env(block, &[]), &ENTRIES), [""; 0]);
+}
+
+fn named_variables_go() {
+    let left = filtered(|block| drop_env(block, &[c"LD_PRELOAD", c"PATH"]), &ENTRIES);
+    assert_eq!(left, ["LANG=C", "TZ="]);
+    assert_eq!(filtered(|block| drop_env(block, &[]), &ENTRIES).len(), ENTRIES.len());
+}
+
+fn a_name_is_neither_a_beginning_nor_a_value() {
+    let entries = [c"PATHS=1", c"PAT=2", c"X=PATH=3", c"PATH=A=B", c"=PATH"];
+    assert_eq!(filtered(|block| keep_env(block, &[c"PATH"]), &entries), ["PATH=A=B"]);
+    // A name ends at the first `=`: one that holds it names nothing.
+    assert_eq!(filtered(|block| keep_env(block, &[c"PATH=A", c"X=PATH"]), &entries), [""; 0]);
+    assert_eq!(filtered(|block| keep_env(block, &[c""]), &entries), ["=PATH"]);
+}
+
+fn an_entry_without_a_value_has_no_name() {
+    let entries = [c"PATH", c"", c"PATH=1"];
+    assert_eq!(filtered(|block| keep_env(block, &[c"PATH", c""]), &entries), ["PATH=1"]);
+    assert_eq!(filtered(|block| drop_env(block, &[c"PATH", c""]), &entries), ["PATH", ""]);
+}
+
+fn an_empty_block_stays_empty() {
+    assert_eq!(filtered(|block| keep_env(block, &[c"PATH"]), &[]), [""; 0]);
+    assert_eq!(keep_env(&[], &[c"PATH"]), 0);
+}
+
+fn what_follows_the_null_is_not_looked_at() {
+    let mut block = [Some(ThinCStr::from(c"A=1")), None, Some(ThinCStr::from(c"B=2"))];
+    assert_eq!(keep_env(Cell::from_mut(&mut block[..]).as_slice_of_cells(), &[c"B"]), 0);
+    assert!(block[0].is_none() && block[2].is_some());
+}
+
+unsafe extern "C" {
+    static mut environ: *mut *const c_char;
+}
+
+fn filters_its_own() {
+    // SAFETY: a fixture has one thread, and nobody changes the environment meanwhile.
+    let first = unsafe { environ };
+    // SAFETY: the C library keeps `environ` as execve(2) passed it, null at the end.
+    let block = unsafe { ThinCStr::array(first) };
+    assert_eq!(keep_env(block, &[c"KEPT", c"ALSO"]), 2);
+    // The library reads the same array.
+    assert!(std::env::var_os("KEPT").is_some() && std::env::var_os("GONE").is_none());
+    let [tell, hear] = support::channel();
+    stdio_fd(Stream::Stdout, tell).expect("stdout");
+    stdio_fd(Stream::Stdin, hear).expect("stdin");
+    let argv = [c"sh", c"-c", c"echo up; read end"].map(|word| Some(ThinCStr::from(word)));
+    let argv: Vec<_> = argv.into_iter().chain([None]).collect();
+    panic!("{}", execve(c"/bin/sh", &argv, block));
+}
+
+fn a_program_gets_what_is_left_of_environ() {
+    let mut fixture = fixture("filters_its_own");
+    fixture.command.env("KEPT", "1").env("GONE", "2").env("ALSO", "3").env("KEPT_NOT", "4");
+    let running = fixture.start();
+    assert_eq!(running.hear(), "up");
+    let mut got = proc::environ(running.pid());
+    got.sort();
+    assert_eq!(got, ["ALSO=3", "KEPT=1"]);
 }
