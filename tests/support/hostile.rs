@@ -9,15 +9,25 @@ pub fn deny(calls: &[(i64, Errno)]) {
     deny_if(&calls.iter().map(|(call, errno)| (*call, None, *errno)).collect::<Vec<_>>());
 }
 
-/// The same, but only when the call's first argument has the value given (its low 32 bits).
+/// From here on the kernel says yes to this system call, and does nothing.
+pub fn lie(call: i64) {
+    install(&[(call, None, 0)]);
+}
+
+/// The same as [`deny`], but only when the call's first argument has the value given (its low 32 bits).
 pub fn deny_if(calls: &[(i64, Option<u32>, Errno)]) {
+    install(&calls.iter().map(|(call, first, errno)| (*call, *first, errno.raw_os_error() as u32)).collect::<Vec<_>>());
+}
+
+/// A filter that answers each call with the number given instead of making it; zero is success.
+fn install(calls: &[(i64, Option<u32>, u32)]) {
     let op = |code: u32, k: u32, jt: u8, jf: u8| libc::sock_filter { code: code as u16, jt, jf, k };
     let load = |offset| op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset, 0, 0);
     let equal = |k, jt, jf| op(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, k, jt, jf);
     let answer = |k| op(libc::BPF_RET | libc::BPF_K, k, 0, 0);
     let mut program = Vec::new();
     for (call, first, errno) in calls {
-        let refuse = answer(libc::SECCOMP_RET_ERRNO | errno.raw_os_error() as u32);
+        let refuse = answer(libc::SECCOMP_RET_ERRNO | *errno);
         program.push(load(0));
         match first {
             None => program.extend([equal(*call as u32, 0, 1), refuse]),
