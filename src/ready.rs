@@ -12,7 +12,7 @@ use rustix::io::{Errno, fcntl_dupfd_cloexec, read, retry_on_intr, write};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpid, kill_process, kill_process_group,
-    pidfd_open, waitid, waitpgid, waitpid,
+    pidfd_open, test_kill_process, waitid, waitpgid, waitpid,
 };
 
 /// Makes the pipe between the process that waits and the daemon: before the first fork.
@@ -52,6 +52,9 @@ pub fn ready_pipe() -> Result<(Waiter, Notifier), Errno> {
     let spare = fcntl_dupfd_cloexec(&read_end, 3)?;
     Ok((Waiter { pipe: read_end }, Notifier { pipe: write_end, spare, maker: getpid(), told: false }))
 }
+
+/// How long a daemon may take to end that has closed the pipe, where there is no `/proc` to see that it is ending.
+const GRACE: Duration = Duration::from_millis(200);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Word {
@@ -108,8 +111,8 @@ impl Waiter {
     /// status of a daemon that was forked twice this process must be a subreaper
     /// ([`set_child_subreaper`](crate::set_child_subreaper)) from before the first fork on. Reaps `child` and the daemon if they have ended.
     ///
-    /// Not more than `timeout`, if there is one: then the daemon is killed. Without `/proc`, a daemon that is killed
-    /// between its last step and execve(2) counts as one that has executed and ended.
+    /// Not more than `timeout`, if there is one: then the daemon is killed. Without `/proc`, a daemon that has closed
+    /// the pipe and does not end within a fifth of a second counts as one that has executed a program.
     ///
     /// # Errors
     ///
@@ -121,7 +124,8 @@ impl Waiter {
     /// # System calls
     ///
     /// `ppoll`, `read`, `pidfd_open` (5.3; without it an end is seen only by end-of-file), `waitid`, `wait4`, `close`; after end-of-file
-    /// `openat`, `read`, `close` of `/proc/PID/stat`; with a timeout `clock_gettime`, and when it is over
+    /// `openat`, `read`, `close` of `/proc/PID/stat`, and `clock_gettime`, `ppoll` without `/proc`.
+    /// `kill` of signal 0 to a daemon that is no child (any more). With a timeout `clock_gettime`, and when it is over
     /// `pidfd_send_signal` (5.1) or `kill`, to a child that is not reaped yet.
     ///
     /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html).
@@ -129,13 +133,12 @@ impl Waiter {
     /// For an example see [`ready_pipe`].
     pub fn wait(self, child: Pid, timeout: Option<Duration>) -> Result<Outcome, Errno> {
         let deadline = Deadline::after(timeout);
-        let mut daemon = Watched { child, pid: child, pidfd: None };
+        let mut daemon = Watched { child, pid: child, pidfd: None, gone: false };
         let told = loop {
-            match self.next(daemon.pidfd.as_ref(), deadline) {
-                Ok(Some(Word::Pid(pid))) => {
-                    daemon.pid = pid;
-                    daemon.pidfd = open_child(pid);
-                }
+            let until = if daemon.gone { Deadline::after(Some(Duration::ZERO)) } else { deadline };
+            match self.next(daemon.pidfd.as_ref(), until) {
+                Ok(Some(Word::Pid(pid))) => daemon.announced(pid),
+                Err(Errno::TIMEDOUT) if daemon.gone => break Ok(None),
                 told => break told,
             }
         };
@@ -192,21 +195,37 @@ struct Watched {
     child: Pid,
     pid: Pid,
     pidfd: Option<OwnedFd>,
+    /// It was reaped by somebody else before there was a pidfd: what it has said is in the pipe, and no more comes.
+    gone: bool,
 }
 
 impl Watched {
-    /// The pipe has ended without a last word.
-    fn gone_silent(&self, deadline: Deadline) -> Outcome {
-        let executed = stat(Some(self.pid), Field::Flags).map_or(true, |flags| flags & PF_FORKNOEXEC == 0);
-        if executed {
-            self.reap_middle();
-            // A program that has ended already is no daemon that runs.
-            return match waitpid(Some(self.pid), WaitOptions::NOHANG) {
-                Ok(Some((_, status))) => Outcome::Died(Some(status)),
-                _ => Outcome::Ready(self.pid),
-            };
+    /// The daemon is `pid`: a child of this process, if that is a subreaper, once the one between has exited.
+    fn announced(&mut self, pid: Pid) {
+        if pid != self.child {
+            let exit = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            let _ = retry_on_intr(|| waitid(WaitId::Pid(self.child), exit));
         }
-        Outcome::Died(self.reap(deadline))
+        self.pid = pid;
+        self.pidfd = open_child(pid);
+        self.gone = self.pidfd.is_none() && test_kill_process(pid) == Err(Errno::SRCH);
+    }
+
+    /// The pipe has ended without a last word: the daemon has executed a program, or is gone, or about to be.
+    fn gone_silent(&self, deadline: Deadline) -> Outcome {
+        match (stat(Some(self.pid), Field::Flags), &self.pidfd) {
+            (Ok(flags), _) if flags & PF_FORKNOEXEC != 0 => return Outcome::Died(self.reap(deadline)),
+            // No /proc, or no such process. One that ends has closed the pipe a moment before.
+            (Err(_), Some(pidfd)) => drop(wait_for(pidfd.as_fd(), pidfd.as_fd(), Deadline::after(Some(GRACE)))),
+            _ => {}
+        }
+        self.reap_middle();
+        // A program that has ended already is no daemon that runs.
+        match waitpid(Some(self.pid), WaitOptions::NOHANG) {
+            Ok(Some((_, status))) => Outcome::Died(Some(status)),
+            Err(Errno::CHILD) if test_kill_process(self.pid) == Err(Errno::SRCH) => Outcome::Died(None),
+            _ => Outcome::Ready(self.pid),
+        }
     }
 
     /// Waits for the end of both, and returns the daemon's status.
@@ -240,8 +259,15 @@ impl Watched {
     fn kill(&self) {
         if let Some(pidfd) = &self.pidfd {
             let _ = rustix::process::pidfd_send_signal(pidfd, Signal::KILL);
-        } else if is_child(WaitId::Pid(self.child)) && kill_process_group(self.child, Signal::KILL).is_err() {
-            let _ = kill_process(self.child, Signal::KILL);
+            return;
+        }
+        // First the child, if that is all that is known: it cannot fork any more then, and whom it
+        // has forked is in its group.
+        if is_child(WaitId::Pid(self.pid)) {
+            let _ = kill_process(self.pid, Signal::KILL);
+        }
+        if is_child(WaitId::Pid(self.child)) {
+            let _ = kill_process_group(self.child, Signal::KILL);
         }
     }
 }
