@@ -124,7 +124,7 @@ impl Waiter {
     /// # System calls
     ///
     /// `ppoll`, `read`, `pidfd_open` (5.3; without it an end is seen only by end-of-file), `waitid`, `wait4`, `close`; after end-of-file
-    /// `openat`, `read`, `close` of `/proc/PID/stat`, and `clock_gettime`, `ppoll` without `/proc`.
+    /// `readlinkat` of `/proc/self`, `getpid`, `openat`, `read`, `close` of `/proc/PID/stat`, and `clock_gettime`, `ppoll` without `/proc`.
     /// `kill` of signal 0 to a daemon that is no child (any more). With a timeout `clock_gettime`, and when it is over
     /// `pidfd_send_signal` (5.1) or `kill`, to a child that is not reaped yet.
     ///
@@ -239,10 +239,12 @@ impl Watched {
         if self.pid != self.child {
             return status_of(self.pid);
         }
-        // The child has ended well and the daemon has not told its pid: it was killed before, and
-        // is, as nobody else, in the group of the child.
+        // The child has ended well: it was the daemon, or the daemon has not told its pid. Then it was
+        // killed before, and is, as nobody else, in the group of the child.
         match status.and_then(WaitStatus::exit_status) {
-            Some(0) => retry_on_intr(|| waitpgid(self.child, WaitOptions::empty())).ok().flatten().map(|(_, status)| status),
+            Some(0) => {
+                retry_on_intr(|| waitpgid(self.child, WaitOptions::empty())).ok().flatten().map(|(_, status)| status).or(status)
+            }
             _ => status,
         }
     }

@@ -1,6 +1,394 @@
-//! ready
+//! Readiness: what the waiter says, against what became of the process, and that nothing is left.
+
+#![allow(unsafe_code)]
+
 mod support;
 
+use daemon_steps::{
+    Fork, Notifier, Outcome, Step, Stream, ThinCStr, Waiter, execve, exit, fork, ready_pipe, reap, reap_by_kernel, reset_signals,
+    set_child_subreaper, setsid, stdio_null, wait_newline,
+};
+use rustix::fd::AsRawFd;
+use rustix::io::{Errno, write};
+use rustix::process::{PidfdFlags, Signal, WaitOptions, getpid, kill_process, pidfd_open, wait};
+use std::cell::Cell;
+use std::time::Duration;
+use support::{fixture, hostile, proc, root_test, tell, test, wait_end, wait_release, word};
+
 fn main() {
-    support::main(&[], vec![]);
+    support::main(
+        &[
+            ("case", case),
+            ("every_step", every_step),
+            ("words", words),
+            ("times_out", times_out),
+            ("times_out_twice_forked", times_out_twice_forked),
+            ("lives_on", lives_on),
+            ("waiter_killed", waiter_killed),
+            ("kernel_reaps", kernel_reaps),
+            ("handler_interrupts", handler_interrupts),
+            ("closed_streams", closed_streams),
+            ("no_pidfd", no_pidfd),
+            ("no_proc", no_proc),
+            ("newline", newline),
+        ],
+        vec![
+            test("the_word_is_the_daemons", the_word_is_the_daemons),
+            test("every_step_and_errno_goes_over", every_step_and_errno_goes_over),
+            test("what_is_no_word_is_an_error_and_ends_the_daemon", what_is_no_word_is_an_error),
+            test("a_daemon_that_is_late_is_killed", a_daemon_that_is_late_is_killed),
+            test("a_daemon_that_failed_and_lives_on_is_killed_in_time", a_daemon_that_failed_and_lives_on),
+            test("a_daemon_outlives_its_waiter", a_daemon_outlives_its_waiter),
+            test("a_caller_that_ignores_its_children_learns_of_the_end", a_caller_that_ignores_its_children),
+            test("a_handler_does_not_end_the_wait", a_handler_does_not_end_the_wait),
+            test("the_pipe_stands_above_the_streams", the_pipe_stands_above_the_streams),
+            test("without_pidfds_the_pipe_tells", without_pidfds_the_pipe_tells),
+            root_test("without_proc_an_end_is_an_end_and_a_program_a_program", without_proc),
+            test("a_newline_is_waited_for", a_newline_is_waited_for),
+        ],
+    );
+}
+
+/// Forks once or twice, lets the daemon do `act`, and returns what the waiter says.
+fn wait_for(forks: usize, timeout: Option<Duration>, act: impl FnOnce(Notifier)) -> Result<Outcome, Errno> {
+    set_child_subreaper(true).expect("a subreaper");
+    let (waiter, notifier) = ready_pipe().expect("a pipe");
+    match fork().expect("fork") {
+        Fork::Parent(child) => {
+            drop(notifier);
+            waiter.wait(child, timeout)
+        }
+        Fork::Child => {
+            in_daemon(waiter, notifier, forks, act);
+            exit(0)
+        }
+    }
+}
+
+fn in_daemon(waiter: Waiter, notifier: Notifier, forks: usize, act: impl FnOnce(Notifier)) {
+    drop(waiter);
+    setsid().expect("a session");
+    if forks == 2 && matches!(fork().expect("fork"), Fork::Parent(_)) {
+        exit(0);
+    }
+    act(notifier);
+}
+
+/// The outcome in a form that can be compared: statuses, and not pids.
+fn say(outcome: Result<Outcome, Errno>) -> String {
+    match outcome {
+        Ok(Outcome::Ready(_)) => "ready".into(),
+        Ok(Outcome::Failed(error)) => format!("{:?} {}", error.step, error.errno.raw_os_error()),
+        Ok(Outcome::Died(Some(status))) => format!("died {:?} {:?}", status.exit_status(), status.terminating_signal()),
+        Ok(Outcome::Died(None)) => "died".into(),
+        Err(errno) => errno.raw_os_error().to_string(),
+    }
+}
+
+/// Tells the outcome, and whether the waiting process has children left.
+fn tell_outcome(outcome: Result<Outcome, Errno>) {
+    let pid = match outcome {
+        Ok(Outcome::Ready(pid)) => Some(pid),
+        _ => None,
+    };
+    tell(say(outcome));
+    if let Some(pid) = pid {
+        tell(format!("daemon {}", pid.as_raw_nonzero()));
+        return;
+    }
+    tell(match wait(WaitOptions::NOHANG) {
+        Err(Errno::CHILD) => "nobody left".into(),
+        other => format!("left: {other:?}"),
+    });
+}
+
+fn this(signal: Signal) {
+    kill_process(getpid(), signal).expect("this process");
+    unreachable!("{signal:?} ends it");
+}
+
+fn case() {
+    reset_signals().expect("default dispositions");
+    let arguments: Vec<_> = std::env::args().collect();
+    let forks = arguments[1].parse().expect("a number");
+    let what = arguments[2].as_str();
+    let outcome = wait_for(forks, None, |notifier| {
+        if what == "killed unannounced" {
+            this(Signal::KILL);
+        }
+        notifier.announce().expect("a word");
+        match what {
+            "ready" => {
+                notifier.ready().expect("a word");
+                wait_release();
+            }
+            "failed" => notifier.failed(Step::Chdir.failed(Errno::NOENT)).expect("a word"),
+            "exit 3" => exit(3),
+            "exit 0" => exit(0),
+            "term" => this(Signal::TERM),
+            "segv" => this(Signal::SEGV),
+            "kill" => this(Signal::KILL),
+            "dropped" => drop(notifier),
+            "leaked" => {
+                // A child keeps the write end, and the daemon ends.
+                if fork().expect("fork") == Fork::Child {
+                    wait_release();
+                    exit(0);
+                }
+                exit(5);
+            }
+            "executes" => run(c"/bin/sh", &[c"sh", c"-c", c"read end"]),
+            "executes nothing" => run(c"/no/such/program", &[c"x"]),
+            _ => unreachable!("{what}"),
+        }
+    });
+    tell_outcome(outcome);
+}
+
+/// Executes a program, with the channel as its descriptor 0.
+fn run(path: &std::ffi::CStr, words: &[&std::ffi::CStr]) {
+    let [_, hear] = support::channel();
+    daemon_steps::stdio_fd(Stream::Stdin, hear).expect("stdin");
+    let argv: Vec<_> = words.iter().map(|word| Some(ThinCStr::from(*word))).chain([None]).collect();
+    let _ = execve(path, &argv, &[Cell::new(None)]);
+}
+
+fn the_word_is_the_daemons() {
+    for forks in ["1", "2"] {
+        for (what, outcome) in [
+            ("failed", "Chdir 2"),
+            ("exit 3", "died Some(3) None"),
+            ("exit 0", "died Some(0) None"),
+            ("term", "died None Some(15)"),
+            ("segv", "died None Some(11)"),
+            ("kill", "died None Some(9)"),
+            ("killed unannounced", "died None Some(9)"),
+            ("dropped", "Ready 125"),
+            // execve fails, and the notifier is dropped.
+            ("executes nothing", "Ready 125"),
+        ] {
+            let told = fixture("case").arg(forks).arg(what).run().0;
+            assert_eq!(told, format!("{outcome}\nnobody left\n"), "{forks} {what}");
+        }
+        for what in ["ready", "executes"] {
+            let mut running = fixture("case").arg(forks).arg(what).start();
+            assert_eq!(running.hear(), "ready", "{forks} {what}");
+            let line = running.hear();
+            let daemon = line.strip_prefix("daemon ").and_then(|pid| pid.parse().ok()).expect("a pid");
+            assert_eq!(proc::exe(daemon) == proc::exe(std::process::id() as i32), what == "ready");
+            running.release();
+            wait_end(daemon);
+        }
+        let running = fixture("case").arg(forks).arg("leaked").start();
+        assert_eq!(running.hear(), "died Some(5) None", "{forks}");
+    }
+}
+
+fn every_step() {
+    for (number, step) in Step::ALL.iter().enumerate() {
+        let errno = Errno::from_raw_os_error(number as i32 + 1);
+        let outcome = wait_for(1, None, |notifier| notifier.failed(step.failed(errno)).expect("a word"));
+        tell_outcome(outcome);
+    }
+}
+
+fn every_step_and_errno_goes_over() {
+    let expected: Vec<_> =
+        (Step::ALL.iter().enumerate()).map(|(at, step)| format!("{step:?} {}\nnobody left\n", at + 1)).collect();
+    assert_eq!(fixture("every_step").run().0, expected.concat());
+}
+
+/// Raw bytes instead of a word, and then a daemon that would live on.
+fn words() {
+    let bytes: [&[u8]; 8] = [
+        b"x",
+        b"r\0\0\0",
+        b"r\0\0\0\x01\0\0\0",
+        b"z\0\0\0\0\0\0\0",
+        b"f\xff\0\0\x01\0\0\0",
+        b"f\0\0\0\0\0\0\0",
+        b"f\0\0\0\xff\xff\xff\xff",
+        b"p\0\0\0\xff\xff\xff\xff",
+    ];
+    for bytes in bytes {
+        let outcome = wait_for(2, None, |notifier| {
+            write(notifier.descriptors().next().expect("the pipe"), bytes).expect("written");
+            wait_release();
+        });
+        tell_outcome(outcome);
+    }
+}
+
+fn what_is_no_word_is_an_error() {
+    let running = fixture("words").start();
+    for _ in 0..8 {
+        assert_eq!(running.hear(), Errno::PROTO.raw_os_error().to_string());
+        // What was forked was killed, though the channel still holds it.
+        let left = running.hear();
+        assert!(left == "nobody left" || left.starts_with("left: Ok(Some"), "{left}");
+    }
+}
+
+fn times_out() {
+    tell_outcome(wait_for(1, Some(Duration::from_millis(50)), |_notifier| wait_release()));
+}
+
+fn times_out_twice_forked() {
+    tell_outcome(wait_for(2, Some(Duration::from_millis(50)), |notifier| {
+        notifier.announce().expect("a word");
+        wait_release();
+    }));
+}
+
+fn a_daemon_that_is_late_is_killed() {
+    for name in ["times_out", "times_out_twice_forked"] {
+        let running = fixture(name).start();
+        assert_eq!([running.hear(), running.hear()], [Errno::TIMEDOUT.raw_os_error().to_string(), "nobody left".into()]);
+    }
+}
+
+fn lives_on() {
+    tell_outcome(wait_for(2, Some(Duration::from_millis(50)), |notifier| {
+        notifier.announce().expect("a word");
+        notifier.failed(Step::Umask.failed(Errno::PERM)).expect("a word");
+        wait_release();
+    }));
+}
+
+fn a_daemon_that_failed_and_lives_on() {
+    let running = fixture("lives_on").start();
+    assert_eq!([running.hear(), running.hear()], ["Umask 1", "nobody left"]);
+}
+
+fn waiter_killed() {
+    reset_signals().expect("default dispositions");
+    let outcome = wait_for(2, None, |notifier| {
+        notifier.announce().expect("a word");
+        stdio_null().expect("no streams");
+        tell(std::process::id());
+        support::wait_byte();
+        tell(word(notifier.ready()));
+        wait_release();
+    });
+    unreachable!("{}", say(outcome));
+}
+
+fn a_daemon_outlives_its_waiter() {
+    let mut running = fixture("waiter_killed").start();
+    let daemon = running.hear_pid();
+    running.child.kill().expect("a child");
+    running.status();
+    running.step();
+    // No SIGPIPE, and no error: the daemon goes on.
+    assert_eq!(running.hear(), "ok");
+    assert_eq!(proc::state(daemon), "S");
+    running.release();
+    wait_end(daemon);
+}
+
+fn kernel_reaps() {
+    reap_by_kernel().expect("SIGCHLD ignored");
+    for forks in [1, 2] {
+        tell_outcome(wait_for(forks, None, |notifier| {
+            notifier.announce().expect("a word");
+            exit(3);
+        }));
+        tell_outcome(wait_for(forks, None, |notifier| notifier.failed(Step::Chdir.failed(Errno::NOENT)).expect("a word")));
+    }
+}
+
+fn a_caller_that_ignores_its_children() {
+    let expected = "died\nnobody left\nChdir 2\nnobody left\n".repeat(2);
+    assert_eq!(fixture("kernel_reaps").run().0, expected);
+}
+
+extern "C" fn handler(_: libc::c_int) {}
+
+fn handler_interrupts() {
+    // SAFETY: the handler does nothing.
+    unsafe { libc::signal(libc::SIGUSR1, handler as *const () as usize) };
+    let waiting = getpid();
+    tell_outcome(wait_for(1, None, |notifier| {
+        notifier.announce().expect("a word");
+        for _ in 0..100 {
+            kill_process(waiting, Signal::USR1).expect("the waiter");
+        }
+        exit(3);
+    }));
+}
+
+fn a_handler_does_not_end_the_wait() {
+    assert_eq!(fixture("handler_interrupts").run().0, "died Some(3) None\nnobody left\n");
+}
+
+fn closed_streams() {
+    for fd in 0..3 {
+        // SAFETY: nothing here owns the standard streams.
+        unsafe { libc::close(fd) };
+    }
+    let (waiter, notifier) = ready_pipe().expect("a pipe");
+    assert!(notifier.descriptors().all(|fd| fd.as_raw_fd() > 2));
+    for fd in notifier.descriptors() {
+        assert!(rustix::io::fcntl_getfd(fd).expect("open").contains(rustix::io::FdFlags::CLOEXEC));
+    }
+    let fds = proc::fds(std::process::id() as i32);
+    // The only one below is the directory that was just read, gone by now.
+    tell(fds.range(..3).filter(|(_, target)| target.starts_with("pipe:")).count());
+    drop((waiter, notifier));
+}
+
+fn the_pipe_stands_above_the_streams() {
+    assert_eq!(fixture("closed_streams").run().0, "0\n");
+}
+
+fn no_pidfd() {
+    hostile::deny(&[(libc::SYS_pidfd_open, Errno::NOSYS)]);
+    case();
+}
+
+fn without_pidfds_the_pipe_tells() {
+    for (what, outcome) in [("exit 3", "died Some(3) None"), ("failed", "Chdir 2"), ("kill", "died None Some(9)")] {
+        let told = fixture("no_pidfd").arg("2").arg(what).run().0;
+        assert_eq!(told, format!("{outcome}\nnobody left\n"), "{what}");
+    }
+}
+
+fn no_proc() {
+    hostile::hide_proc();
+    case();
+}
+
+fn without_proc() {
+    for (what, outcome) in [("exit 3", "died Some(3) None"), ("failed", "Chdir 2"), ("kill", "died None Some(9)")] {
+        let told = fixture("no_proc").arg("2").arg(what).run().0;
+        assert_eq!(told, format!("{outcome}\nnobody left\n"), "{what}");
+    }
+    let running = fixture("no_proc").arg("2").arg("executes").start();
+    assert_eq!(running.hear(), "ready");
+}
+
+fn newline() {
+    let pipe = || rustix::pipe::pipe().expect("a pipe");
+    let me = pidfd_open(getpid(), PidfdFlags::empty()).expect("a pidfd");
+    let (read_end, write_end) = pipe();
+    write(&write_end, b"words before it").expect("written");
+    write(&write_end, b"\nafter").expect("written");
+    tell(format!("{:?}", wait_newline(&read_end, &me, None)));
+    let (read_end, write_end) = pipe();
+    write(&write_end, &[b'x'; 200]).expect("written");
+    let waited = wait_newline(&read_end, &me, Some(Duration::from_millis(20)));
+    tell(word(waited));
+    drop(write_end);
+    tell(format!("{:?}", wait_newline(&read_end, &me, None)));
+    // A process that has ended, with a copy of the write end left in this one.
+    let (read_end, _write_end) = pipe();
+    let Fork::Parent(child) = fork().expect("fork") else { exit(0) };
+    let gone = pidfd_open(child, PidfdFlags::empty()).expect("a pidfd");
+    tell(format!("{:?}", wait_newline(&read_end, &gone, None)));
+    reap(|_, _| ()).expect("reaped");
+}
+
+fn a_newline_is_waited_for() {
+    let timed_out = Errno::TIMEDOUT.raw_os_error();
+    assert_eq!(fixture("newline").run().0, format!("Ok(true)\n{timed_out}\nOk(false)\nOk(false)\n"));
 }
