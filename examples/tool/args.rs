@@ -162,7 +162,7 @@ impl Wrong<'_> {
 fn wants(option: &[u8]) -> &'static str {
     match option {
         b"--umask" => "an octal number up to 777",
-        b"--user" => "UID[:GID[,GID...]], numbers, 32 groups at most",
+        b"--user" => "UID[:GID[,GID...]], numbers, the UID not 0, 32 further GIDs at most",
         b"--env" => "a name, 64 times at most",
         b"--keep-fd" => "a descriptor's number, 32 times at most",
         b"--ready-fd" => "a descriptor's number above 2",
@@ -293,7 +293,7 @@ fn id(text: &[u8]) -> Option<u32> {
 /// `UID[:GID[,GID...]]`.
 fn user(text: &[u8]) -> Option<User> {
     let mut parts = text.splitn(2, |&byte| byte == b':');
-    let uid = id(parts.next()?)?;
+    let uid = id(parts.next()?).filter(|uid| *uid != 0)?;
     let mut gids = parts.next().into_iter().flat_map(|gids| gids.split(|&byte| byte == b',')).map(id);
     let gid = gids.next().unwrap_or(Some(uid))?;
     let mut groups = List::new(Gid::ROOT);

@@ -25,6 +25,9 @@ impl<'a> Whereabouts<'a> {
     pub(crate) fn exec(&self, command: &[Option<ThinCStr<'_>>], env: &EnvBlock<'_>) -> Errno {
         let Some(Some(name)) = command.first() else { return Errno::NOENT };
         let name = name.as_c_str().to_bytes();
+        if name.is_empty() {
+            return Errno::NOENT;
+        }
         if name.contains(&b'/') {
             return self.try_one(b"", name, command, env);
         }

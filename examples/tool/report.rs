@@ -6,10 +6,16 @@ use core::mem::MaybeUninit;
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
 use rustix::io::{Errno, read, retry_on_intr};
-use rustix::process::Pid;
+use rustix::process::{Pid, getpid};
 
 /// Prints it; `?` stands for what cannot be read (any more).
 pub(crate) fn report(pid: Pid) {
+    // In the `/proc` of another pid namespace the number is another's.
+    let mut link = [0; 512];
+    let length = readlinkat_raw(CWD, c"/proc/self", &mut link[..]).unwrap_or(0);
+    if !Line::new().number(getpid().as_raw_nonzero().get().unsigned_abs().into()).is(link.get(..length).unwrap_or_default()) {
+        return;
+    }
     let Ok(process) = open_process(pid) else { return };
     let mut buffer = [0; 4096];
     let stat = contents(&process, c"stat", &mut buffer);
@@ -21,7 +27,6 @@ pub(crate) fn report(pid: Pid) {
     let leads = Line::new().number(number).is(session);
     item("session").bytes(session).text(if leads { ", which it leads" } else { ", which it does not lead" }).out();
     item("terminal").text(terminal).out();
-    let mut link = [0; 512];
     let length = readlinkat_raw(&process, c"cwd", &mut link[..]).unwrap_or(0);
     item("directory").bytes(link.get(..length).filter(|link| !link.is_empty()).unwrap_or(b"?")).out();
     let status = contents(&process, c"status", &mut buffer);

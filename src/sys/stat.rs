@@ -2,9 +2,9 @@
 
 use super::decimal::{self, Decimal};
 use core::ffi::CStr;
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat_raw};
 use rustix::io::{Errno, read};
-use rustix::process::Pid;
+use rustix::process::{Pid, getpid};
 
 /// A field of proc(5)'s `stat`, counted from 1 as there.
 #[derive(Clone, Copy)]
@@ -16,8 +16,12 @@ pub(crate) enum Field {
 /// The bit of [`Field::Flags`] that says "has forked, and not called execve since".
 pub(crate) const PF_FORKNOEXEC: u64 = 0x40;
 
-/// The number in one field of the process `pid`, or of this one.
+/// The number in one field of the process `pid`, or of this one. `ESRCH` if `/proc` is another pid namespace's,
+/// where the number is another's.
 pub(crate) fn stat(pid: Option<Pid>, field: Field) -> Result<u64, Errno> {
+    if pid.is_some() && !shows_us() {
+        return Err(Errno::SRCH);
+    }
     let mut text = [0; 512];
     let path = pid.map(path_of);
     let path = path.as_ref().map_or(Ok(c"/proc/self/stat"), |path| CStr::from_bytes_until_nul(path));
@@ -25,6 +29,13 @@ pub(crate) fn stat(pid: Option<Pid>, field: Field) -> Result<u64, Errno> {
     let length = read(&file, &mut text[..])?;
     let text = text.get(..length).unwrap_or_default();
     parse(text, field).ok_or(Errno::INVAL)
+}
+
+/// Whether `/proc` is that of this pid namespace: its `self` names the asker there.
+fn shows_us() -> bool {
+    let mut link = [0; 11];
+    let length = readlinkat_raw(CWD, c"/proc/self", &mut link[..]).unwrap_or(0);
+    link.get(..length) == Some(Decimal::of(getpid().as_raw_nonzero().get().unsigned_abs()).digits())
 }
 
 /// `/proc/PID/stat`, and a null.

@@ -24,7 +24,8 @@ pub const HEAR: RawFd = 199;
 /// Nothing here takes longer; what does has failed.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
-const NAME: &str = "DAEMON_STEPS_FIXTURE";
+/// The variable that names the fixture to be.
+pub const NAME: &str = "DAEMON_STEPS_FIXTURE";
 
 pub type Outcome = Result<Completion, Failed>;
 
