@@ -133,11 +133,11 @@ impl Waiter {
     /// For an example see [`ready_pipe`].
     pub fn wait(self, child: Pid, timeout: Option<Duration>) -> Result<Outcome, Errno> {
         let deadline = Deadline::after(timeout);
-        let mut daemon = Watched { child, pid: child, pidfd: None, gone: false };
+        let mut daemon = Watched { child, pid: child, announced: false, pidfd: None, gone: false };
         let told = loop {
             let until = if daemon.gone { Deadline::after(Some(Duration::ZERO)) } else { deadline };
             match self.next(daemon.pidfd.as_ref(), until) {
-                Ok(Some(Word::Pid(pid))) => daemon.announced(pid),
+                Ok(Some(Word::Pid(pid))) => daemon.announced(pid, deadline),
                 Err(Errno::TIMEDOUT) if daemon.gone => break Ok(None),
                 told => break told,
             }
@@ -194,6 +194,7 @@ fn wait_for(pipe: BorrowedFd<'_>, pidfd: BorrowedFd<'_>, deadline: Deadline) -> 
 struct Watched {
     child: Pid,
     pid: Pid,
+    announced: bool,
     pidfd: Option<OwnedFd>,
     /// It was reaped by somebody else before there was a pidfd: what it has said is in the pipe, and no more comes.
     gone: bool,
@@ -201,12 +202,14 @@ struct Watched {
 
 impl Watched {
     /// The daemon is `pid`: a child of this process, if that is a subreaper, once the one between has exited.
-    fn announced(&mut self, pid: Pid) {
+    fn announced(&mut self, pid: Pid, deadline: Deadline) {
         if pid != self.child {
-            let exit = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-            let _ = retry_on_intr(|| waitid(WaitId::Pid(self.child), exit));
+            if let Ok(middle) = pidfd_open(self.child, PidfdFlags::empty()) {
+                let _ = wait_for(middle.as_fd(), middle.as_fd(), deadline);
+            }
         }
         self.pid = pid;
+        self.announced = true;
         self.pidfd = open_child(pid);
         self.gone = self.pidfd.is_none() && test_kill_process(pid) == Err(Errno::SRCH);
     }
@@ -239,11 +242,11 @@ impl Watched {
         if self.pid != self.child {
             return status_of(self.pid);
         }
-        // The child has ended well: it was the daemon, or the daemon has not told its pid. Then it was
-        // killed before, and is, as nobody else, in the group of the child.
         match status.and_then(WaitStatus::exit_status) {
-            Some(0) => {
-                retry_on_intr(|| waitpgid(self.child, WaitOptions::empty())).ok().flatten().map(|(_, status)| status).or(status)
+            // The child has ended well, and nobody has told its pid: the daemon was killed before it
+            // could, and is, as nobody else, in the group of the child.
+            Some(0) if !self.announced => {
+                retry_on_intr(|| waitpgid(self.child, WaitOptions::empty())).ok().flatten().map(|(_, s)| s)
             }
             _ => status,
         }
