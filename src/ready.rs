@@ -179,11 +179,13 @@ impl Waiter {
 
 /// Waits for `pipe` or the process behind `pidfd`; whether it is the pipe that has something to say.
 fn wait_for(pipe: BorrowedFd<'_>, pidfd: BorrowedFd<'_>, deadline: Deadline) -> Result<bool, Errno> {
-    let mut fds = [PollFd::from_borrowed_fd(pipe, PollFlags::IN), PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
+    // The kernel looks at one after the other. With the process first, all that it has said is there when
+    // the pipe is looked at; the other way round, a word may come, and the process end, between the looks.
+    let mut fds = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN), PollFd::from_borrowed_fd(pipe, PollFlags::IN)];
     loop {
         match poll(&mut fds, deadline.left().as_ref()) {
             Ok(0) => return Err(Errno::TIMEDOUT),
-            Ok(_) => return Ok(fds[0].revents().contains(PollFlags::IN)),
+            Ok(_) => return Ok(fds[1].revents().contains(PollFlags::IN)),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
