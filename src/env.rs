@@ -27,7 +27,9 @@ pub fn keep_env(block: &EnvBlock<'_>, names: &[&CStr]) -> usize {
     filter(block, |entry| names.iter().any(|name| is_named(entry, name)))
 }
 
-/// Drops the variables with these `names`; the number that is left. Otherwise as [`keep_env`].
+/// Drops the variables with these `names`; the number that is left.
+///
+/// In place, as [`keep_env`] does it. An entry without `=` has no name and stays.
 ///
 /// # System calls
 ///

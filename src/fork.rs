@@ -29,6 +29,7 @@ pub enum Fork {
 /// # Errors
 ///
 /// * `EBUSY`: there is a second thread, or it could not be found out (`unshare` denied and no `/proc`).
+///   A thread that was joined a moment ago may still be ending: ask again.
 /// * `EAGAIN`: a limit on processes is reached (`RLIMIT_NPROC`, `pid_max`, the pids cgroup).
 /// * `ENOMEM`: no memory, or the pid namespace's first process has ended.
 /// * `ENOSYS`: not supported on this platform (no MMU).

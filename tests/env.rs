@@ -18,6 +18,9 @@ fn main() {
             test("a_name_is_neither_a_beginning_nor_a_value", a_name_is_neither_a_beginning_nor_a_value),
             test("an_entry_without_a_value_has_no_name", an_entry_without_a_value_has_no_name),
             test("an_empty_block_stays_empty", an_empty_block_stays_empty),
+            test("strings_are_moved_and_not_copied", strings_are_moved_and_not_copied),
+            test("an_array_ends_at_its_null", an_array_ends_at_its_null),
+            test("a_string_of_an_array_is_shown_as_one", a_string_of_an_array_is_shown_as_one),
             test("what_follows_the_null_is_not_looked_at", what_follows_the_null_is_not_looked_at),
             test("a_program_gets_what_is_left_of_environ", a_program_gets_what_is_left_of_environ),
         ],
@@ -71,6 +74,33 @@ fn what_follows_the_null_is_not_looked_at() {
     let mut block = [Some(ThinCStr::from(c"A=1")), None, Some(ThinCStr::from(c"B=2"))];
     assert_eq!(keep_env(Cell::from_mut(&mut block[..]).as_slice_of_cells(), &[c"B"]), 0);
     assert!(block[0].is_none() && block[2].is_some());
+}
+
+fn strings_are_moved_and_not_copied() {
+    let kept = c"B=2";
+    let mut block = [Some(ThinCStr::from(c"A=1")), Some(ThinCStr::from(kept)), None];
+    assert_eq!(drop_env(Cell::from_mut(&mut block[..]).as_slice_of_cells(), &[c"A"]), 1);
+    assert_eq!(block[0].map(|entry| entry.as_c_str().as_ptr()), Some(kept.as_ptr()));
+}
+
+fn an_array_ends_at_its_null() {
+    let mut raw = [c"A=1".as_ptr(), c"B=2".as_ptr(), std::ptr::null(), c"C=3".as_ptr()];
+    let first = raw.as_mut_ptr();
+    // SAFETY: the array has strings, which stay, and then a null; it is used through `block` only.
+    let block = unsafe { ThinCStr::array(first) };
+    assert_eq!(
+        block.iter().map(|cell| cell.get().map(ThinCStr::as_c_str)).collect::<Vec<_>>(),
+        [Some(c"A=1"), Some(c"B=2"), None]
+    );
+    assert_eq!(keep_env(block, &[c"B", c"C"]), 1);
+    assert_eq!(raw.map(|entry| entry.is_null()), [false, true, true, false]);
+    let mut none = [std::ptr::null()];
+    // SAFETY: an array of no string and a null.
+    assert_eq!(unsafe { ThinCStr::array(none.as_mut_ptr()) }.len(), 1);
+}
+
+fn a_string_of_an_array_is_shown_as_one() {
+    assert_eq!(format!("{:?}", ThinCStr::from(c"A=1")), "\"A=1\"");
 }
 
 unsafe extern "C" {

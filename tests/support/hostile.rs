@@ -57,6 +57,19 @@ pub fn cover(directory: &std::ffi::CStr) {
     mount(c"none", directory, c"tmpfs", MountFlags::empty(), None).expect("a tmpfs");
 }
 
+/// If this is root's process, makes it one of an ordinary user, without groups and capabilities.
+pub fn without_root() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    // SAFETY: numbers and an empty list; a fixture has one thread.
+    unsafe {
+        assert_eq!(libc::setgroups(0, std::ptr::null()), 0);
+        assert_eq!(libc::setresgid(65534, 65534, 65534), 0);
+        assert_eq!(libc::setresuid(65534, 65534, 65534), 0);
+    }
+}
+
 /// Runs `with` while a second thread is there, waiting.
 pub fn with_second_thread<T>(with: impl FnOnce() -> T) -> T {
     let (send, receive) = std::sync::mpsc::channel::<()>();
