@@ -93,7 +93,7 @@ fn an_array_ends_at_its_null() {
         [Some(c"A=1"), Some(c"B=2"), None]
     );
     assert_eq!(keep_env(block, &[c"B", c"C"]), 1);
-    assert_eq!(raw.map(|entry| entry.is_null()), [false, true, true, false]);
+    assert_eq!(raw.map(<*const c_char>::is_null), [false, true, true, false]);
     let mut none = [std::ptr::null()];
     // SAFETY: an array of no string and a null.
     assert_eq!(unsafe { ThinCStr::array(none.as_mut_ptr()) }.len(), 1);

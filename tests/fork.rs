@@ -13,7 +13,9 @@ use rustix::process::{Resource, Rlimit, Signal, WaitOptions, setrlimit};
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
 use std::fs::Permissions;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use support::{c_path, fixture, hostile, proc, root_test, tell, temp_dir, test, wait_release, word};
 
 fn main() {
@@ -352,6 +354,17 @@ fn a_word_too_long_is_an_error() {
 }
 
 fn over_the_limit() {
+    // The change of the user counts the processes that the user has before it: there is one.
+    let (mut here, mut there) = UnixStream::pair().expect("a pair");
+    if fork() == Ok(Fork::Child) {
+        drop(here);
+        hostile::without_root();
+        there.write_all(b".").expect("the parent listens");
+        assert_eq!(there.read(&mut [0]).expect("the parent's end"), 0);
+        return;
+    }
+    drop(there);
+    here.read_exact(&mut [0]).expect("the child is another user's");
     setrlimit(Resource::Nproc, Rlimit { current: Some(0), maximum: Some(0) }).expect("a limit");
     hostile::without_root();
     tell(executed(c"/bin/sh"));
