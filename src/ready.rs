@@ -109,7 +109,8 @@ impl Waiter {
     ///
     /// Drop the [`Notifier`] of this process first, or the end of the daemon cannot be seen. To learn the
     /// status of a daemon that was forked twice this process must be a subreaper
-    /// ([`set_child_subreaper`](crate::set_child_subreaper)) from before the first fork on. Reaps `child` and the daemon if they have ended.
+    /// ([`set_child_subreaper`](crate::set_child_subreaper)) from before the first fork on. Reaps `child` and the daemon if they have
+    /// ended; of a daemon that has not announced itself, all that is in the group of `child`.
     ///
     /// Not more than `timeout`, if there is one: then the daemon is killed. Without `/proc`, a daemon that has closed
     /// the pipe and does not end within a fifth of a second counts as one that has executed a program.
@@ -244,14 +245,12 @@ impl Watched {
         if self.pid != self.child {
             return status_of(self.pid);
         }
-        match status.and_then(WaitStatus::exit_status) {
-            // The child has ended well, and nobody has told its pid: the daemon was killed before it
-            // could, and is, as nobody else, in the group of the child.
-            Some(0) if !self.announced => {
-                retry_on_intr(|| waitpgid(self.child, WaitOptions::empty())).ok().flatten().map(|(_, s)| s)
-            }
-            _ => status,
+        if self.announced {
+            return status;
         }
+        // Nobody has told its pid: if there was a second fork, the daemon is, as nobody else, in the
+        // group of the child.
+        retry_on_intr(|| waitpgid(self.child, WaitOptions::empty())).ok().flatten().map(|(_, status)| status).or(status)
     }
 
     /// The process between this one and the daemon exits right after its fork.
