@@ -44,10 +44,11 @@ pub enum Stopped {
 /// Who holds the file, and if it is a process that can be named its pidfd.
 ///
 /// The kernel is asked again after the pidfd is open: a process that ended in between has lost its
-/// claim, so the pidfd cannot be that of a stranger who got the number.
+/// claim, so the pidfd cannot be that of a stranger who got the number. A number that no process has
+/// and that stays in the claim is that of a dead one, whose descriptors another shares (`CLONE_FILES`).
 fn open_holder(pid_file: impl AsFd) -> Result<(Holder, Option<OwnedFd>), Errno> {
     let mut found = holder(&pid_file)?;
-    loop {
+    for _ in 0..16 {
         let Holder::Running(pid) = found else { return Ok((found, None)) };
         let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
             Err(Errno::SRCH) => None,
@@ -59,6 +60,7 @@ fn open_holder(pid_file: impl AsFd) -> Result<(Holder, Option<OwnedFd>), Errno> 
         }
         found = again;
     }
+    Ok((Holder::LeftBehind, None))
 }
 
 /// Sends `signal` to the process that holds the pid file; whom, or why nobody.

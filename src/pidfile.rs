@@ -12,7 +12,7 @@
 
 use crate::sys::{self, Decimal, Locker};
 use core::ffi::CStr;
-use core::time::Duration;
+use rustix::event::{Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, ftruncate, openat, statat, unlinkat};
 use rustix::io::{Errno, FdFlags, fcntl_setfd, pwrite, retry_on_intr};
@@ -22,14 +22,16 @@ const CLAIM: u8 = 0;
 const LOCKED: u8 = 1;
 const CLAIMED: u8 = 2;
 
-/// How long a flock is waited for that nobody stands behind.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How many pauses a lock is waited for that nobody stands behind. Counted, not timed: a clock may be
+/// denied, and a machine that stalls would turn them into one.
+const PATIENCE: u32 = 500;
 
-/// How long a claim may be gone and the rest of the locks not: a process that ends loses its record
+/// How many pauses a claim may be gone and the rest of the locks not: a process that ends loses its record
 /// lock first, and the others when its last descriptor is closed.
-const GRACE: Duration = Duration::from_millis(200);
+const GRACE: u32 = 200;
 
-const PAUSE: Duration = Duration::from_millis(1);
+/// A millisecond; in nanoseconds.
+const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 
 /// A locked pid file. Dropping it closes the file, which releases the lock unless another process
 /// (the other side of a fork) still has it open.
@@ -62,8 +64,8 @@ impl<'p> PidFile<'p> {
     /// Opens, creating it with mode 0644 less the umask, and locks the pid file at `path`; empties it.
     ///
     /// Before the fork: so the caller hears that another instance is running, and an unwritable
-    /// file is known while there is a terminal. Both sides of a fork share the lock. A flock that a
-    /// foreign program holds for an instant (to probe) is waited for, half a second at most.
+    /// file is known while there is a terminal. Both sides of a fork share the lock. A lock that a
+    /// foreign program holds for an instant (to probe) is waited for, about half a second.
     ///
     /// The file must be a regular one, of this user, with one name; a symlink is not followed.
     ///
@@ -79,10 +81,10 @@ impl<'p> PidFile<'p> {
     ///
     /// # System calls
     ///
-    /// `openat` of the directory (again for each 255 bytes of path), `geteuid`, `newfstatat`, `openat`, `flock`,
+    /// `openat` of the directory (again for each 256 bytes of path), `geteuid`, `newfstatat`, `openat`, `flock`,
     /// `fcntl(F_OFD_SETLK)` (3.15), `fstat`, `newfstatat`, `ftruncate`; `close` and all from the first `newfstatat` on again if
-    /// the file was replaced meanwhile; `fcntl(F_DUPFD_CLOEXEC)` and `close` if a standard stream was closed. If the flock
-    /// is held: `fcntl(F_GETLK)`, and `clock_gettime`, `ppoll` while nobody stands behind it.
+    /// the file was replaced meanwhile; `fcntl(F_DUPFD_CLOEXEC)` and `close` if a standard stream was closed. If a lock
+    /// is held: `fcntl(F_GETLK)`, and `ppoll` and the locks again while nobody stands behind it.
     ///
     /// See [flock(2)](https://man7.org/linux/man-pages/man2/flock.2.html) and
     /// [fcntl_locking(2)](https://man7.org/linux/man-pages/man2/fcntl_locking.2.html).
@@ -98,7 +100,7 @@ impl<'p> PidFile<'p> {
     /// ```
     pub fn lock(path: &'p CStr) -> Result<Self, Errno> {
         let (dir, name) = parent(path)?;
-        let (file, stat) = open_locked(&dir, name, OFlags::CREATE, |file| sys::setlk_description(file, LOCKED))?;
+        let (file, stat) = open_locked(&dir, name, OFlags::CREATE)?;
         ftruncate(&file, 0)?;
         Ok(Self { file, dir: Some(dir), name, was_left: stat.st_size > 0 })
     }
@@ -178,8 +180,8 @@ impl<'p> PidFile<'p> {
 
     /// Removes the file if it is still this one, and closes it.
     ///
-    /// Where the name cannot be removed any more (after a drop of privileges, after
-    /// [`PidFile::leave_directory`]) the file is emptied. Another file at the path is left alone.
+    /// Where the name cannot be removed (after a drop of privileges, after [`PidFile::leave_directory`],
+    /// where another file system is mounted on it) the file is emptied. Another file at the path is left alone.
     ///
     /// Between the look and the removal somebody who does *not* heed the lock (`rm`, and a start
     /// after it) may put another file there, which is then removed; the kernel has no call for both.
@@ -208,7 +210,7 @@ impl<'p> PidFile<'p> {
             (_, refused) => refused,
         };
         match unlinked {
-            Err(Errno::BADF | Errno::ACCESS | Errno::PERM | Errno::ROFS) => ftruncate(&self.file, 0),
+            Err(Errno::BADF | Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::BUSY) => ftruncate(&self.file, 0),
             done => done,
         }
     }
@@ -272,7 +274,7 @@ impl<'p> PidFile<'p> {
 ///
 /// # System calls
 ///
-/// `openat` of the directory (again for each 255 bytes of path), `newfstatat`, `openat`, `fstat`, `close`.
+/// `openat` of the directory (again for each 256 bytes of path), `newfstatat`, `openat`, `fstat`, `close`.
 ///
 /// See [open(2)](https://man7.org/linux/man-pages/man2/open.2.html).
 ///
@@ -292,9 +294,12 @@ pub fn open_pid_file(path: &CStr) -> Result<OwnedFd, Errno> {
 /// Ask from another process than the daemon: one does not see one's own locks, and closing the
 /// descriptor afterwards would end one's claim.
 ///
-/// A process that may write the file could hold it on purpose, and one that shares its descriptors
+/// A process that may write the file could pose as the holder, and one that shares its descriptors
 /// with another (`CLONE_FILES`) could leave the claim under its own, dead number: keep pid files in
-/// directories that only the daemon's user may write, such as `/run/NAME`.
+/// directories that only the daemon's user may write, such as `/run/NAME`. One that may only *read* the
+/// file can refuse a start, because flock(2) wants no more; it is never taken for a holder. Where
+/// that matters, let nobody else search the directory, or set a umask of 077 before
+/// [`PidFile::lock`]: then nobody else can ask either.
 ///
 /// # Errors
 ///
@@ -302,8 +307,8 @@ pub fn open_pid_file(path: &CStr) -> Result<OwnedFd, Errno> {
 ///
 /// # System calls
 ///
-/// `fcntl(F_GETLK)`, one to three times. Before the answer is [`Holder::LeftBehind`]: `clock_gettime`, `ppoll` and the
-/// same again, for a fifth of a second, in which a process that ends has closed its files.
+/// `fcntl(F_GETLK)`, one to three times. Before the answer is [`Holder::LeftBehind`]: `ppoll` and the
+/// same again, for about a fifth of a second, in which a process that ends has closed its files.
 ///
 /// See [fcntl_locking(2)](https://man7.org/linux/man-pages/man2/fcntl_locking.2.html).
 ///
@@ -317,11 +322,12 @@ pub fn open_pid_file(path: &CStr) -> Result<OwnedFd, Errno> {
 /// ```
 pub fn holder(pid_file: impl AsFd) -> Result<Holder, Errno> {
     let mut found = ask(pid_file.as_fd())?;
-    if found == Holder::LeftBehind {
-        let deadline = sys::Deadline::after(Some(GRACE));
-        while found == Holder::LeftBehind && deadline.sleep(PAUSE) {
-            found = ask(pid_file.as_fd())?;
+    for _ in 0..GRACE {
+        if found != Holder::LeftBehind {
+            break;
         }
+        pause();
+        found = ask(pid_file.as_fd())?;
     }
     Ok(found)
 }
@@ -361,7 +367,7 @@ fn ask(file: BorrowedFd<'_>) -> Result<Holder, Errno> {
 /// ```
 pub fn remove_left_over(path: &CStr) -> Result<bool, Errno> {
     let (dir, name) = parent(path)?;
-    let locked = open_locked(&dir, name, OFlags::empty(), |_| Ok(()));
+    let locked = open_locked(&dir, name, OFlags::empty());
     let (file, stat) = match locked {
         Err(Errno::WOULDBLOCK | Errno::NOENT) => return Ok(false),
         locked => locked?,
@@ -370,13 +376,8 @@ pub fn remove_left_over(path: &CStr) -> Result<bool, Errno> {
     Ok(true)
 }
 
-/// Opens and flocks the file that stands at the name when both are done; runs `mark` right after the flock.
-fn open_locked(
-    dir: &OwnedFd,
-    name: &CStr,
-    create: OFlags,
-    mark: impl Fn(&OwnedFd) -> Result<(), Errno>,
-) -> Result<(OwnedFd, Stat), Errno> {
+/// Opens and locks the file that stands at the name when both are done. `create` says that it is for a start.
+fn open_locked(dir: &OwnedFd, name: &CStr, create: OFlags) -> Result<(OwnedFd, Stat), Errno> {
     let me = geteuid();
     let acceptable = |stat: &Stat| {
         regular(stat)?;
@@ -393,12 +394,8 @@ fn open_locked(
             Err(Errno::NOENT) if !create.is_empty() => {}
             Err(errno) => return Err(errno),
         }
-        let file = match open(dir, name, OFlags::RDWR | create) {
-            Err(Errno::NOENT) => continue,
-            file => file?,
-        };
-        flock_patiently(&file, !create.is_empty())?;
-        mark(&file)?;
+        let file = open(dir, name, OFlags::RDWR | create)?;
+        take(&file, !create.is_empty())?;
         let stat = fstat(&file)?;
         match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(at_path) if same(&stat, &at_path) => {
@@ -413,19 +410,26 @@ fn open_locked(
     Err(Errno::STALE)
 }
 
-/// Takes the flock. Held with nobody behind it, it is held for an instant: by
+/// Takes the flock, and for a start the mark. Held with nobody behind it, a lock is held for an instant: by
 /// [`remove_left_over`], by a probe of another program, by a `lock` that is about to mark it.
-fn flock_patiently(file: &OwnedFd, patient: bool) -> Result<(), Errno> {
-    let try_lock = || retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockExclusive));
+fn take(file: &OwnedFd, start: bool) -> Result<(), Errno> {
+    let try_lock = || {
+        retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockExclusive))?;
+        if start { sys::setlk_description(file, LOCKED) } else { Ok(()) }
+    };
     let mut locked = try_lock();
-    if locked != Err(Errno::WOULDBLOCK) || !patient {
-        return locked;
-    }
-    let deadline = sys::Deadline::after(Some(PATIENCE));
-    while locked == Err(Errno::WOULDBLOCK) && holder(file)? == Holder::Nobody && deadline.sleep(PAUSE) {
+    for _ in 0..if start { PATIENCE } else { 0 } {
+        if locked != Err(Errno::WOULDBLOCK) || holder(file)? != Holder::Nobody {
+            break;
+        }
+        pause();
         locked = try_lock();
     }
     locked
+}
+
+fn pause() {
+    let _ = poll(&mut [], Some(&PAUSE));
 }
 
 /// Opens above the standard streams, without following, waiting, or becoming anybody's terminal.
@@ -464,19 +468,20 @@ fn parent(path: &CStr) -> Result<(OwnedFd, &CStr), Errno> {
     }
     let mut dir = None;
     while dir.is_none() || !rest.is_empty() {
-        let piece_length = match rest.get(..255) {
+        let piece_length = match rest.get(..256) {
             Some(head) => head.iter().rposition(|&byte| byte == b'/').ok_or(Errno::NAMETOOLONG)? + 1,
             None => rest.len(),
         };
         let (head, tail) = rest.split_at(piece_length);
-        let mut piece = [0; 256];
+        let mut piece = [0; 257];
         piece.iter_mut().zip(head).for_each(|(to, from)| *to = *from);
         let piece = CStr::from_bytes_until_nul(&piece).map_err(|_| Errno::INVAL)?;
         let piece = if piece.is_empty() { c"." } else { piece };
         let start = dir.as_ref().map_or(CWD, AsFd::as_fd);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         dir = Some(openat(start, piece, flags, Mode::empty())?);
-        rest = tail;
+        // What follows is relative: were the cut between two slashes, the second would lead to the root.
+        rest = tail.iter().position(|&byte| byte != b'/').map_or(&[], |at| tail.split_at(at).1);
     }
     Ok((sys::above_stdio(dir.ok_or(Errno::INVAL)?)?, name))
 }

@@ -3,7 +3,7 @@
 use super::kernel::call;
 use core::time::Duration;
 use linux_raw_sys::general as k;
-use rustix::event::{Timespec, poll};
+use rustix::event::Timespec;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -14,12 +14,6 @@ pub(crate) struct Deadline(Option<u64>);
 impl Deadline {
     pub(crate) fn after(timeout: Option<Duration>) -> Self {
         Self(timeout.map(|t| now().saturating_add(t.as_secs().saturating_mul(SECOND)).saturating_add(t.subsec_nanos().into())))
-    }
-
-    /// Sleeps for `time`; whether the moment is still to come.
-    pub(crate) fn sleep(self, time: Duration) -> bool {
-        let _ = poll(&mut [], Timespec::try_from(time).ok().as_ref());
-        self.left().is_none_or(|left| (left.tv_sec, left.tv_nsec) != (0, 0))
     }
 
     /// What is left, as poll(2) takes it: `None` is for ever.

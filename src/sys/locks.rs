@@ -40,13 +40,19 @@ pub(crate) fn setlk_description(fd: impl AsFd, at: u8) -> Result<(), Errno> {
     fcntl(fd, k::F_OFD_SETLK, &mut byte(at))
 }
 
-/// `F_GETLK`: who would refuse this process the byte. Takes nothing and disturbs nobody.
+/// `F_GETLK`: who has locked the byte as the functions above do it. Takes nothing and disturbs nobody.
+///
+/// A read lock is not counted, which whoever may read the file can set; nor one of more bytes than two, such as
+/// other programs set on the whole file. Two, because locks of one owner on neighbouring bytes become one.
 pub(crate) fn getlk(fd: impl AsFd, at: u8) -> Result<Option<Locker>, Errno> {
     let mut lock = byte(at);
     fcntl(fd, F_GETLK, &mut lock)?;
+    if !matches!(lock.l_len, 1 | 2) {
+        return Ok(None);
+    }
     Ok(match (u32::try_from(lock.l_type), lock.l_pid) {
-        (Ok(k::F_UNLCK), _) => None,
-        (_, -1) => Some(Locker::Description),
-        (_, pid) => Some(Locker::Process(pid.try_into().unwrap_or(0))),
+        (Ok(k::F_WRLCK), -1) => Some(Locker::Description),
+        (Ok(k::F_WRLCK), pid) => Some(Locker::Process(pid.try_into().unwrap_or(0))),
+        _ => None,
     })
 }

@@ -1,5 +1,7 @@
 //! Surroundings that a step must stand: for fixtures, which have one thread.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsRawFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
@@ -78,4 +80,97 @@ pub fn with_second_thread<T>(with: impl FnOnce() -> T) -> T {
     drop(send);
     thread.join().expect("the thread ends");
     result
+}
+
+/// Halts whoever makes certain system calls, so that something else can happen first.
+///
+/// By seccomp's user notification: the filter is on the process that calls [`Halt::at`], which must not make these calls
+/// any more, and on those that it starts.
+pub struct Halt {
+    listener: OwnedFd,
+    actors: Vec<OwnedFd>,
+}
+
+/// A system call that waits to be let go.
+pub struct Halted {
+    id: u64,
+    pub call: i64,
+}
+
+impl Halt {
+    pub fn at(calls: &[i64]) -> Self {
+        let op = |code: u32, k: u32, jf: u8| libc::sock_filter { code: code as u16, jt: 0, jf, k };
+        let mut program = vec![op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0)];
+        for call in calls {
+            program.push(op(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, *call as u32, 1));
+            program.push(op(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_USER_NOTIF, 0));
+        }
+        program.push(op(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW, 0));
+        let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+        let (mode, flags) = (libc::SECCOMP_SET_MODE_FILTER, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER);
+        // SAFETY: the program outlives the calls, which copy it; the descriptor is new, and nobody else's.
+        let listener = unsafe {
+            assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+            let listener = libc::syscall(libc::SYS_seccomp, mode, flags, &raw const program);
+            assert!(listener > 2, "a listener: {}", std::io::Error::last_os_error());
+            OwnedFd::from_raw_fd(listener as i32)
+        };
+        Self { listener, actors: Vec::new() }
+    }
+
+    /// Starts a process that acts, and ends; its pid.
+    pub fn start(&mut self, act: impl FnOnce()) -> rustix::process::Pid {
+        let (ended, ends) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe");
+        match daemon_steps::fork().expect("a fork") {
+            daemon_steps::Fork::Child => {
+                act();
+                daemon_steps::exit(0);
+            }
+            daemon_steps::Fork::Parent(actor) => {
+                drop(ends);
+                self.actors.push(ended);
+                actor
+            }
+        }
+    }
+
+    /// The next call that halts; `None` when all actors have ended.
+    pub fn next(&mut self) -> Option<Halted> {
+        loop {
+            let mut fds: Vec<_> = self.actors.iter().map(|ended| PollFd::new(ended, PollFlags::IN)).collect();
+            fds.push(PollFd::new(&self.listener, PollFlags::IN));
+            let limit = Timespec::try_from(super::LIMIT).expect("a limit");
+            assert!(rustix::io::retry_on_intr(|| poll(&mut fds, Some(&limit))).expect("poll") > 0, "a call or an end in time");
+            if fds.pop().is_some_and(|listener| listener.revents().contains(PollFlags::IN)) {
+                return Some(self.receive());
+            }
+            let ended: Vec<_> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+            drop(fds);
+            let mut ended = ended.into_iter();
+            self.actors.retain(|_| ended.next() != Some(true));
+            if self.actors.is_empty() {
+                return None;
+            }
+        }
+    }
+
+    fn receive(&self) -> Halted {
+        // SAFETY: a plain structure, which the kernel wants to be zero and then fills.
+        let call = unsafe {
+            let mut call: libc::seccomp_notif = std::mem::zeroed();
+            let received = libc::ioctl(self.listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut call);
+            assert_eq!(received, 0, "a call: {}", std::io::Error::last_os_error());
+            call
+        };
+        Halted { id: call.id, call: call.data.nr.into() }
+    }
+
+    /// Lets a halted call be made.
+    pub fn go(&self, halted: Halted) {
+        let go =
+            libc::seccomp_notif_resp { id: halted.id, val: 0, error: 0, flags: libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32 };
+        // SAFETY: the kernel reads the structure.
+        let sent = unsafe { libc::ioctl(self.listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw const go) };
+        assert_eq!(sent, 0, "the call goes on: {}", std::io::Error::last_os_error());
+    }
 }
