@@ -22,8 +22,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 use support::{
-    HEAR, Running, TELL, c_path, channel, ends, fixture, hostile, proc, root_test, tell, temp_dir, test, wait_byte, wait_end,
-    wait_release, weakened,
+    Fixture, HEAR, Running, TELL, c_path, channel, ends, fixture, hostile, proc, root_test, tell, temp_dir, test, wait_byte,
+    wait_end, wait_release, weakened,
 };
 
 fn main() {
@@ -41,6 +41,7 @@ fn main() {
         vec![
             test("the_usual_daemon_is_what_its_steps_promise", the_usual_daemon),
             test("every_value_of_a_plan_is_seen_in_the_daemon", every_value_of_a_plan),
+            test("a_stream_is_kept_beside_one_that_is_not", a_stream_is_kept),
             test("what_is_not_selected_is_not_done", what_is_not_selected_is_not_done),
             root_test("a_new_root_and_another_user_leave_no_way_back", a_new_root_and_another_user),
             test("a_program_gets_the_filtered_environment_and_holds_the_pid_file", a_program_gets_the_environment),
@@ -121,6 +122,7 @@ fn plan(name: &str, dir: &Path) -> Plan<'static, 'static> {
             signal_mask: MASK,
             ..plan
         },
+        "kept" => Plan { stdio: [Stdio::Keep, Stdio::Null, Stdio::Keep], ..plan },
         "bare" => Plan::new(Steps::FORK | Steps::READY),
         "rooted" => Plan {
             steps: usual | Steps::CHROOT | Steps::DROP_PRIVILEGES | Steps::NO_NEW_PRIVS,
@@ -444,7 +446,8 @@ fn prepared_dir() -> tempfile::TempDir {
 
 fn start(how: &str, plan: &str, state: &str, dir: &Path) -> Running {
     let mut fixture = fixture("becomes").arg(how).arg(plan).arg(state).arg(dir);
-    fixture.command.stderr(std::process::Stdio::null());
+    let zero = std::fs::File::open("/dev/zero").expect("/dev/zero");
+    fixture.command.stdin(zero).stderr(std::process::Stdio::null());
     fixture.start()
 }
 
@@ -529,6 +532,13 @@ fn every_value_of_a_plan() {
         ..usual()
     };
     assert_eq!(seen, expected);
+}
+
+fn a_stream_is_kept() {
+    let seen = watch("call", "kept", "plain", assert_holds);
+    let null = libc::O_WRONLY | libc::O_APPEND;
+    let streams = [("/dev/zero", libc::O_RDONLY), ("/dev/null", null), ("/dev/null", libc::O_WRONLY)];
+    assert_eq!(seen, Seen { streams: owned(&streams), ..usual() });
 }
 
 fn what_is_not_selected_is_not_done() {
@@ -1074,12 +1084,14 @@ fn a_daemon_that_is_late() {
 
 // The caller that waits
 
-/// In a fixture: a daemon that says that it is ready when the test says so. Argument 1 is the directory.
+/// In a fixture: a daemon that says that it is ready when the test says so. Arguments: how, directory.
 fn announces() {
     reset_signals().expect("reset");
-    let dir = PathBuf::from(argument(1));
+    let dir = PathBuf::from(argument(2));
     let steps = plan("usual", &dir).steps.difference(Steps::READY);
-    match detach(&Plan { steps, ..plan("usual", &dir) }).expect("every step") {
+    let plan = Plan { steps, ..plan("usual", &dir) };
+    let detached = if argument(1) == "daemonize" { daemonize(&plan).map(Detached::Daemon) } else { detach(&plan) };
+    match detached.expect("every step") {
         Detached::Daemon(Daemon { notifier, pid_file }) => {
             tell(std::process::id());
             wait_byte();
@@ -1090,14 +1102,14 @@ fn announces() {
         }
         Detached::Caller(Outcome::Ready(pid)) => {
             tell(format!("caller of {}", pid.as_raw_nonzero()));
-            exit(0);
+            wait_release();
         }
         Detached::Caller(other) => panic!("{other:?}"),
     }
 }
 
-fn waiting(fixture: support::Fixture, dir: &Path) -> (Running, i32) {
-    let running = fixture.arg(dir).start();
+fn waiting(fixture: Fixture, how: &str, dir: &Path) -> (Running, i32) {
+    let running = fixture.arg(how).arg(dir).start();
     let pid = running.hear_pid();
     (running, pid)
 }
@@ -1115,31 +1127,31 @@ fn assert_goes_on(running: &mut Running, pid: i32, dir: &Path) {
 
 fn the_caller_waits() {
     let dir = temp_dir();
-    let (mut running, pid) = waiting(fixture("announces"), dir.path());
+    let (mut running, pid) = waiting(fixture("announces"), "daemonize", dir.path());
     assert!(!ends(running.pid(), Duration::from_millis(200)), "it waits");
     running.step();
-    let mut lines = [running.hear(), running.hear()];
-    lines.sort();
-    assert_eq!(lines, [format!("caller of {pid}"), "ready".into()]);
+    assert_eq!(running.hear(), "ready");
     assert_eq!(running.status().code(), Some(0));
     assert_holds(pid, dir.path());
 }
 
 fn the_pid_is_the_daemons() {
     let dir = temp_dir();
-    let (mut running, pid) = waiting(fixture("announces"), dir.path());
+    let (mut running, pid) = waiting(fixture("announces"), "detach", dir.path());
     let daemons = [proc::session(pid), proc::group(pid)];
     running.step();
     let caller_of =
         [running.hear(), running.hear()].into_iter().find_map(|line| Some(line.strip_prefix("caller of ")?.to_owned()));
     assert_eq!(caller_of, Some(pid.to_string()));
+    // No zombie of the process between.
+    assert_eq!(proc::children(running.pid()), [pid]);
     // The fixture's is another process, of another session.
     assert!(pid != running.pid() && !daemons.contains(&pid) && !daemons.contains(&running.pid()));
 }
 
 fn the_waiting_caller_is_killed() {
     let dir = temp_dir();
-    let (mut running, pid) = waiting(fixture("announces"), dir.path());
+    let (mut running, pid) = waiting(fixture("announces"), "daemonize", dir.path());
     running.child.kill().expect("killed");
     assert_eq!(running.status().signal(), Some(libc::SIGKILL));
     assert_goes_on(&mut running, pid, dir.path());
@@ -1157,7 +1169,7 @@ fn ctrl_c_ends_the_caller() {
     unsafe {
         fixture.command.pre_exec(move || lead().map_err(|errno| std::io::Error::from_raw_os_error(errno.raw_os_error())));
     }
-    let (mut running, pid) = waiting(fixture, dir.path());
+    let (mut running, pid) = waiting(fixture, "daemonize", dir.path());
     assert_ne!(proc::terminal(running.pid()), 0);
     rustix::io::write(&master, b"\x03").expect("typed");
     assert_eq!(running.status().signal(), Some(libc::SIGINT));
