@@ -78,7 +78,8 @@ pub enum Stdio<'a> {
     Null,
     /// To a file, as [`stdio_file`] opens it; relative to the directory of the caller.
     File(&'a CStr, Mode),
-    /// To an open descriptor.
+    /// To an open descriptor. Input, output and error are redirected in this order: error to
+    /// descriptor 1 goes where output has gone.
     Fd(BorrowedFd<'a>),
     /// Where it goes already.
     Keep,
@@ -238,6 +239,9 @@ pub fn exit_status(outcome: Outcome) -> i32 {
 }
 
 /// [`daemonize`] that returns in both processes: for a caller that has something left to do.
+///
+/// The daemon is then a child of the caller, which was a subreaper meanwhile: reap it when it ends, and what other
+/// orphans there were. Signals are not blocked while the caller waits; one that ends it leaves the daemon to itself.
 ///
 /// # Errors
 ///

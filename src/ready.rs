@@ -11,7 +11,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, read, retry_on_intr, write};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpid, kill_process, kill_process_group,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpid, getppid, kill_process, kill_process_group,
     pidfd_open, test_kill_process, waitid, waitpgid, waitpid,
 };
 
@@ -308,17 +308,23 @@ pub struct Notifier {
 impl Notifier {
     /// Tells the waiter this process's pid: it is the daemon, from here on.
     ///
+    /// The first process of a pid namespace says nothing: the waiter, outside, knows it by another number, as its child.
+    ///
     /// # Errors
     ///
     /// * `EPERM` or what else a seccomp filter answers.
     ///
     /// # System calls
     ///
-    /// `getpid`, `write`.
+    /// `getppid`, `getpid`, `write`.
     ///
     /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html). For an example see [`ready_pipe`].
     pub fn announce(&self) -> Result<(), Errno> {
-        self.say(Word::Pid(getpid()))
+        match getppid() {
+            Some(_) => self.say(Word::Pid(getpid())),
+            // The parent is out of sight.
+            None => Ok(()),
+        }
     }
 
     /// Tells the waiter that the daemon is ready.

@@ -15,6 +15,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::process::{Gid, Pid, Resource, Rlimit, Signal, Uid, WaitOptions, getpid, getrlimit, setrlimit};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char, c_int};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -37,11 +38,15 @@ fn main() {
             ("dies", dies),
             ("announces", announces),
             ("storm", storm),
+            ("first_of_a_namespace", first_of_a_namespace),
         ],
         vec![
             test("the_usual_daemon_is_what_its_steps_promise", the_usual_daemon),
             test("every_value_of_a_plan_is_seen_in_the_daemon", every_value_of_a_plan),
             test("a_stream_is_kept_beside_one_that_is_not", a_stream_is_kept),
+            test("an_error_output_joins_the_output", an_error_output_joins_the_output),
+            test("with_one_fork_the_daemon_leads_its_session", one_fork_leads),
+            test("without_a_session_two_forks_are_two_forks", without_a_session),
             test("what_is_not_selected_is_not_done", what_is_not_selected_is_not_done),
             root_test("a_new_root_and_another_user_leave_no_way_back", a_new_root_and_another_user),
             test("a_program_gets_the_filtered_environment_and_holds_the_pid_file", a_program_gets_the_environment),
@@ -66,6 +71,7 @@ fn main() {
             test("the_daemon_goes_on_when_the_waiting_caller_is_killed", the_waiting_caller_is_killed),
             test("the_daemon_goes_on_when_ctrl_c_ends_the_waiting_caller", ctrl_c_ends_the_caller),
             test("the_pid_that_detach_returns_is_the_daemons", the_pid_is_the_daemons),
+            root_test("the_pid_of_another_namespace_is_told_as_the_caller_sees_it", the_pid_of_another_namespace),
         ],
     );
 }
@@ -101,6 +107,9 @@ fn environment() -> &'static EnvBlock<'static> {
     unsafe { ThinCStr::array(first) }
 }
 
+// SAFETY: standard output is open when the plan is carried out.
+const STDOUT: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(1) };
+
 const MASK: SignalSet = SignalSet::EMPTY.with(10).with(64);
 
 /// The plans that are compared; each has its composition by hand below.
@@ -123,6 +132,9 @@ fn plan(name: &str, dir: &Path) -> Plan<'static, 'static> {
             ..plan
         },
         "kept" => Plan { stdio: [Stdio::Keep, Stdio::Null, Stdio::Keep], ..plan },
+        "joined" => Plan { stdio: [Stdio::Null, Stdio::File(path(dir, "out"), Mode::RUSR), Stdio::Fd(STDOUT)], ..plan },
+        "leading" => Plan { steps: usual.difference(Steps::FORK_AGAIN), ..plan },
+        "staying" => Plan { steps: usual.difference(Steps::SETSID), ..plan },
         "bare" => Plan::new(Steps::FORK | Steps::READY),
         "rooted" => Plan {
             steps: usual | Steps::CHROOT | Steps::DROP_PRIVILEGES | Steps::NO_NEW_PRIVS,
@@ -534,6 +546,23 @@ fn every_value_of_a_plan() {
     assert_eq!(seen, expected);
 }
 
+fn an_error_output_joins_the_output() {
+    let seen = watch("call", "joined", "plain", assert_holds);
+    let out = ("DIR/out", libc::O_WRONLY | libc::O_APPEND);
+    assert_eq!(seen, Seen { streams: owned(&[("/dev/null", libc::O_RDONLY), out, out]), ..usual() });
+}
+
+fn one_fork_leads() {
+    let seen = watch("call", "leading", "plain", assert_holds);
+    assert_eq!(seen, Seen { leads: (true, true), ..usual() });
+}
+
+fn without_a_session() {
+    let me = std::process::id() as i32;
+    let seen = watch("call", "staying", "plain", assert_holds);
+    assert_eq!(seen, Seen { new_session: false, terminal: proc::terminal(me), ..usual() });
+}
+
 fn a_stream_is_kept() {
     let seen = watch("call", "kept", "plain", assert_holds);
     let null = libc::O_WRONLY | libc::O_APPEND;
@@ -830,6 +859,8 @@ fn fails() {
     if ["no_fork", "no_lock", "no_path", "no_token"].contains(&name.as_str()) {
         close_streams(1);
     }
+    let reaper = name == "directory_nowhere";
+    set_child_subreaper(reaper).expect("prctl");
     let plan = failing(&name, &dir);
     let act = || {
         tell("before");
@@ -844,8 +875,8 @@ fn fails() {
     }
     let no_child = rustix::process::wait(WaitOptions::NOHANG).err() == Some(Errno::CHILD);
     // /proc does not show these two.
-    let reaper = rustix::process::child_subreaper().expect("prctl").is_some();
-    tell(format!("no child {no_child}, reaper {reaper}, environment {:?}", std::env::var("SECRET").ok()));
+    let as_before = rustix::process::child_subreaper().expect("prctl").is_some() == reaper;
+    tell(format!("no child {no_child}, reaper as before {as_before}, environment {:?}", std::env::var("SECRET").ok()));
 }
 
 /// What a caller is, that must be the same afterwards.
@@ -895,7 +926,7 @@ fn assert_fails(name: &str, step: Step, errno: Errno) {
     }
     assert_eq!(after, before, "{name}");
     running.step();
-    let nothing_changed = "no child true, reaper false, environment Some(\"s\")";
+    let nothing_changed = "no child true, reaper as before true, environment Some(\"s\")";
     assert_eq!(running.hear(), nothing_changed, "{name}");
     // The end of the channel: nobody is left who could tell.
     assert_eq!(running.hear_all(), "", "{name}");
@@ -1176,4 +1207,26 @@ fn ctrl_c_ends_the_caller() {
     // The terminal has hung up as well.
     drop(master);
     assert_goes_on(&mut running, pid, dir.path());
+}
+
+/// In a fixture: the daemon is the first process of a pid namespace, and there its pid is 1.
+fn first_of_a_namespace() {
+    // SAFETY: nothing is unshared of this process itself; its next child is in the new namespace.
+    unsafe { unshare_unsafe(UnshareFlags::NEWPID) }.expect("a pid namespace");
+    match detach(&plan("leading", &PathBuf::from(argument(1)))).expect("every step") {
+        Detached::Daemon(_daemon) => wait_release(),
+        Detached::Caller(Outcome::Ready(pid)) => {
+            tell(pid.as_raw_nonzero());
+            wait_release();
+        }
+        Detached::Caller(other) => panic!("{other:?}"),
+    }
+}
+
+fn the_pid_of_another_namespace() {
+    let dir = temp_dir();
+    let running = fixture("first_of_a_namespace").arg(dir.path()).start();
+    let pid = running.hear_pid();
+    assert_eq!(proc::children(running.pid()), [pid]);
+    assert_eq!(proc::status(pid)["NSpid"].split_whitespace().last(), Some("1"));
 }
