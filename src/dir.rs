@@ -58,7 +58,8 @@ pub fn fchdir(dir: impl AsFd) -> Result<(), Errno> {
 /// # Errors
 ///
 /// * `EPERM`: no `CAP_SYS_CHROOT`.
-/// * `ENOENT`, `ENOTDIR`, `EACCES`, `ELOOP`, `ENAMETOOLONG`, `EIO`, `ENOMEM`: as chroot(2) has them.
+/// * `ENOENT`, `ENOTDIR`, `EACCES`, `ELOOP`, `ENAMETOOLONG`, `EIO`, `ENOMEM`: as chroot(2) has them. If it is the new root that cannot be
+///   changed to (`EACCES`), the root is the new one already: go no further.
 ///
 /// # System calls
 ///

@@ -29,7 +29,7 @@ pub enum Fork {
 /// # Errors
 ///
 /// * `EBUSY`: there is a second thread, or it could not be found out (`unshare` denied and no `/proc`).
-///   A thread that was joined a moment ago may still be ending: ask again.
+///   A thread that was joined may take a moment to be gone; ten milliseconds are waited for that.
 /// * `EAGAIN`: a limit on processes is reached (`RLIMIT_NPROC`, `pid_max`, the pids cgroup).
 /// * `ENOMEM`: no memory, or the pid namespace's first process has ended.
 /// * `ENOSYS`: not supported on this platform (no MMU).
@@ -37,7 +37,7 @@ pub enum Fork {
 /// # System calls
 ///
 /// `unshare` (2.6.16), which changes nothing here; if it is denied `openat`, `read` and `close` of
-/// `/proc/self/stat`. Then `clone` (the C library adds `rt_sigprocmask`, `set_robust_list` and
+/// `/proc/self/stat`; while there is a second thread `ppoll` and the same again. Then `clone` (the C library adds `rt_sigprocmask`, `set_robust_list` and
 /// others of its own).
 ///
 /// See [fork(2)](https://man7.org/linux/man-pages/man2/fork.2.html).

@@ -12,7 +12,6 @@
 
 use crate::sys::{self, Decimal, Locker};
 use core::ffi::CStr;
-use rustix::event::{Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, ftruncate, openat, statat, unlinkat};
 use rustix::io::{Errno, FdFlags, fcntl_setfd, pwrite, retry_on_intr};
@@ -22,16 +21,12 @@ const CLAIM: u8 = 0;
 const LOCKED: u8 = 1;
 const CLAIMED: u8 = 2;
 
-/// How many pauses a lock is waited for that nobody stands behind. Counted, not timed: a clock may be
-/// denied, and a machine that stalls would turn them into one.
+/// How many pauses a lock is waited for that nobody stands behind.
 const PATIENCE: u32 = 500;
 
 /// How many pauses a claim may be gone and the rest of the locks not: a process that ends loses its record
 /// lock first, and the others when its last descriptor is closed.
 const GRACE: u32 = 200;
-
-/// A millisecond; in nanoseconds.
-const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 
 /// A locked pid file. Dropping it closes the file, which releases the lock unless another process
 /// (the other side of a fork) still has it open.
@@ -326,7 +321,7 @@ pub fn holder(pid_file: impl AsFd) -> Result<Holder, Errno> {
         if found != Holder::LeftBehind {
             break;
         }
-        pause();
+        sys::pause();
         found = ask(pid_file.as_fd())?;
     }
     Ok(found)
@@ -418,18 +413,15 @@ fn take(file: &OwnedFd, start: bool) -> Result<(), Errno> {
         if start { sys::setlk_description(file, LOCKED) } else { Ok(()) }
     };
     let mut locked = try_lock();
-    for _ in 0..if start { PATIENCE } else { 0 } {
+    let pauses = if start { PATIENCE } else { 0 };
+    for _ in 0..pauses {
         if locked != Err(Errno::WOULDBLOCK) || holder(file)? != Holder::Nobody {
             break;
         }
-        pause();
+        sys::pause();
         locked = try_lock();
     }
     locked
-}
-
-fn pause() {
-    let _ = poll(&mut [], Some(&PAUSE));
 }
 
 /// Opens above the standard streams, without following, waiting, or becoming anybody's terminal.

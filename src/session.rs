@@ -52,7 +52,8 @@ pub fn setsid() -> Result<Pid, Errno> {
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn tiocnotty() -> Result<(), Errno> {
-    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    // A serial line without a carrier must not be waited for.
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     match openat(CWD, c"/dev/tty", flags, Mode::empty()) {
         Ok(tty) => sys::tiocnotty(tty.as_raw_fd()),
         Err(Errno::NXIO) => Ok(()),

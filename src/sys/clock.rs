@@ -3,7 +3,7 @@
 use super::kernel::call;
 use core::time::Duration;
 use linux_raw_sys::general as k;
-use rustix::event::Timespec;
+use rustix::event::{Timespec, poll};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -23,6 +23,12 @@ impl Deadline {
             Timespec { tv_sec: (left / SECOND) as i64, tv_nsec: (left % SECOND) as _ }
         })
     }
+}
+
+/// A millisecond, for what another process or the kernel is about to end. Whoever pauses counts, and
+/// does not look at a clock: that may be denied, and a machine that stalls would turn many pauses into one.
+pub(crate) fn pause() {
+    let _ = poll(&mut [], Some(&Timespec { tv_sec: 0, tv_nsec: 1_000_000 }));
 }
 
 #[cfg(target_pointer_width = "64")]

@@ -23,7 +23,7 @@ mod process;
 
 pub(crate) use above_stdio::above_stdio;
 pub(crate) use alone::alone;
-pub(crate) use clock::Deadline;
+pub(crate) use clock::{Deadline, pause};
 pub(crate) use decimal::{Decimal, number};
 pub(crate) use kernel::{
     Change, Disposition, close, close_range, dup3, execve, getgroups, getresgid, getresuid, is_open, sigaction, sigdisposition,
