@@ -40,6 +40,7 @@ use rustix::process::{
 ///     Fork::Child => {
 ///         drop(waiter);
 ///         setsid()?;
+///         notifier.announce()?;
 ///         notifier.ready()?;
 ///     }
 /// }
@@ -260,8 +261,8 @@ impl Watched {
         }
     }
 
-    /// Ends what has not told its word in time. Neither can be a stranger: the pidfd was made sure of,
-    /// and a child that can still be waited for keeps its number.
+    /// Ends what has not told its word in time. It cannot be a stranger: the pidfd was made sure of, and
+    /// a child that can still be waited for keeps its number, and that of its group.
     fn kill(&self) {
         if let Some(pidfd) = &self.pidfd {
             let _ = rustix::process::pidfd_send_signal(pidfd, Signal::KILL);
@@ -272,7 +273,7 @@ impl Watched {
         if is_child(WaitId::Pid(self.pid)) {
             let _ = kill_process(self.pid, Signal::KILL);
         }
-        if is_child(WaitId::Pid(self.child)) {
+        if is_child(WaitId::Pgid(Some(self.child))) {
             let _ = kill_process_group(self.child, Signal::KILL);
         }
     }
