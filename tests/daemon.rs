@@ -38,6 +38,7 @@ fn main() {
             ("dies", dies),
             ("announces", announces),
             ("storm", storm),
+            ("given_up", given_up),
             ("first_of_a_namespace", first_of_a_namespace),
         ],
         vec![
@@ -67,6 +68,7 @@ fn main() {
             root_test("without_proc_a_death_is_no_success", without_proc_a_death_is_no_success),
             test("a_notifier_that_is_dropped_cancels", a_notifier_that_is_dropped),
             test("a_daemon_that_is_late_is_killed", a_daemon_that_is_late),
+            test("a_daemon_that_is_given_up_is_killed_wherever_it_is", a_daemon_that_is_given_up),
             test("the_caller_waits_until_the_daemon_says_that_it_is_ready", the_caller_waits),
             test("the_daemon_goes_on_when_the_waiting_caller_is_killed", the_waiting_caller_is_killed),
             test("the_daemon_goes_on_when_ctrl_c_ends_the_waiting_caller", ctrl_c_ends_the_caller),
@@ -1110,6 +1112,39 @@ fn a_daemon_that_is_late() {
         assert!(!dir.path().join("pid").exists(), "{state}");
         running.release();
         assert_eq!(running.hear_all(), "", "{state}");
+    }
+}
+
+/// In a fixture: daemons that are given up in every phase of their start. Arguments: plan, state, directory.
+fn given_up() {
+    let dir = PathBuf::from(argument(3));
+    enter(&argument(2), &dir);
+    let plan = plan(&argument(1), &dir);
+    let plan = Plan { steps: plan.steps.difference(Steps::READY), ..plan };
+    for round in 0..100 {
+        let plan = Plan { timeout: Some(Duration::from_micros(round * 10)), ..plan };
+        let detached = detach(&plan);
+        if let Ok(Detached::Daemon(daemon)) = detached {
+            wait_release();
+            drop(daemon);
+            exit(0);
+        }
+        let told = described(&detached);
+        if told != format!("Ready {}", Errno::TIMEDOUT.raw_os_error()) || PidFile::lock(path(&dir, "pid")).is_err() {
+            tell(told);
+        }
+    }
+    tell("over");
+}
+
+fn a_daemon_that_is_given_up() {
+    for state in ["plain", "no_children", "reaping", "no_pidfd"] {
+        let dir = prepared_dir();
+        let mut running = fixture("given_up").arg("usual").arg(state).arg(dir.path()).start();
+        assert_eq!(running.hear(), "over", "{state}");
+        // The end of the channel: no daemon is left.
+        assert_eq!(running.hear_all(), "", "{state}");
+        assert_eq!(running.status().code(), Some(0), "{state}");
     }
 }
 
