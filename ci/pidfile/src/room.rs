@@ -3,7 +3,7 @@
 
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::process::{
-    Pid, Signal, WaitOptions, getegid, geteuid, set_child_subreaper, set_parent_process_death_signal, wait, waitpid,
+    Pid, Signal, WaitOptions, getegid, geteuid, kill_process, set_child_subreaper, set_parent_process_death_signal, wait, waitpid,
 };
 use std::fs::write;
 
@@ -67,6 +67,27 @@ fn open() {
 
 fn end_with_parent() {
     set_parent_process_death_signal(Some(Signal::KILL)).expect("a death signal");
+}
+
+/// In a room: the processes that are there besides this one, the first, and those that are known.
+pub fn strays(known: &[Pid]) -> Vec<Pid> {
+    crate::proc::others().into_iter().filter(|pid| !pid.is_init() && !known.contains(pid)).collect()
+}
+
+/// In a room: ends those processes, so that what comes next finds the room as it was.
+pub fn sweep(known: &[Pid]) {
+    for pid in strays(known) {
+        let _ = kill_process(pid, Signal::KILL);
+    }
+    while strays(known).iter().any(|pid| !crate::proc::is_zombie(*pid)) {
+        let _ = wait(WaitOptions::empty());
+    }
+    reap();
+}
+
+/// Reaps what has ended.
+pub fn reap() {
+    while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
 }
 
 /// Reaps until `child` ends; its exit status.

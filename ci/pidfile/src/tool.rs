@@ -54,19 +54,14 @@ impl Tool {
         self.words(verb, more).into_iter().map(|word| CString::new(word.as_bytes()).expect("no null")).collect()
     }
 
-    /// Calls it and waits for its end.
+    /// Calls it with the pid file, and waits for its end.
     pub fn call(&self, verb: &str, more: &[&str]) -> Told {
-        let words = self.words(verb, more);
-        let (program, arguments) = words.split_first().expect("the program");
-        let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().expect("the tool runs");
-        Told {
-            status: output
-                .status
-                .code()
-                .unwrap_or(128 + std::os::unix::process::ExitStatusExt::signal(&output.status).unwrap_or(0)),
-            out: String::from_utf8_lossy(&output.stdout).into_owned(),
-            err: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        run(&self.words(verb, more))
+    }
+
+    /// Calls it for what has nothing to do with a pid file.
+    pub fn call_without_file(&self, verb: &str) -> Told {
+        run(&[self.program.as_os_str(), verb.as_ref()])
     }
 
     /// What lies in the pid file's directory.
@@ -100,6 +95,16 @@ impl Tool {
             Ok(Some(_)) => Ok(()),
             other => Err(format!("stop says that it has ended; {other:?}")),
         }
+    }
+}
+
+fn run(words: &[&OsStr]) -> Told {
+    let (program, arguments) = words.split_first().expect("the program");
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().expect("the tool runs");
+    Told {
+        status: output.status.code().unwrap_or(128 + std::os::unix::process::ExitStatusExt::signal(&output.status).unwrap_or(0)),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }
 

@@ -6,12 +6,12 @@
 //! to be, and (`late`) after that has come to its end, or to where it stays.
 
 use pidfile_proof::case::{Count, must};
-use pidfile_proof::proc::{self, truth};
-use pidfile_proof::room::Room;
+use pidfile_proof::proc::truth;
+use pidfile_proof::room::{self, Room};
 use pidfile_proof::stranger::Stranger;
 use pidfile_proof::tool::Tool;
 use pidfile_proof::trace::{self, Event, Streams};
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, geteuid, kill_process, wait};
+use rustix::process::{Pid, WaitStatus, geteuid};
 use std::collections::{HashMap, HashSet};
 use std::fmt::{Display, Formatter};
 use std::fs::File;
@@ -191,11 +191,9 @@ fn run(tool: &Tool, way: &Way, target: Option<(Place, bool)>) -> Run {
             // Just forked, and seen before its parent has told of it.
             unknown.insert(pid);
         }
-        if let Some((victim, role, late)) = held {
-            if !late || processes.values().all(|process| process.place.role <= role) {
-                trace::kill(victim);
-                held = None;
-            }
+        let at_its_end = |(_, role, late): &(Pid, usize, bool)| !late || processes.values().all(|one| one.place.role <= *role);
+        if let Some((victim, ..)) = held.take_if(|held| at_its_end(held)) {
+            trace::kill(victim);
         }
     }
     run.told = streams.told();
@@ -260,9 +258,9 @@ fn try_place(tool: &Tool, way: &Way, stale: bool, target: (Place, bool), bystand
     };
     check_status(tool, Some(daemon))?;
     tool.stop(daemon)?;
-    reap();
+    room::reap();
     must(bystander.is_unhurt(), || "a bystander is hurt".into())?;
-    let left = strays(bystander);
+    let left = room::strays(&[bystander.pid]);
     must(left.is_empty() && tool.files() == 0, || format!("left behind: {left:?}, {} files", tool.files()))
 }
 
@@ -273,23 +271,9 @@ fn leave_file(tool: &Tool, stale: bool, bystander: &Stranger) {
     }
 }
 
-fn strays(bystander: &Stranger) -> Vec<Pid> {
-    proc::others().into_iter().filter(|pid| *pid != bystander.pid && !pid.is_init()).collect()
-}
-
-fn reap() {
-    while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
-}
-
 /// After a failure: as before it.
 fn sweep(tool: &Tool, bystander: &Stranger) {
-    for pid in strays(bystander) {
-        let _ = kill_process(pid, Signal::KILL);
-    }
-    while strays(bystander).iter().any(|pid| !proc::is_zombie(*pid)) {
-        let _ = wait(WaitOptions::empty());
-    }
-    reap();
+    room::sweep(&[bystander.pid]);
     let _ = std::fs::remove_file(&tool.pid_file);
 }
 

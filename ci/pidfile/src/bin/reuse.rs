@@ -2,12 +2,11 @@
 //! and a stranger gets its pid. Whatever stop does then, the stranger lives, and has got no signal.
 
 use pidfile_proof::case::{Count, must};
-use pidfile_proof::proc;
-use pidfile_proof::room::Room;
+use pidfile_proof::room::{self, Room};
 use pidfile_proof::stranger::Stranger;
 use pidfile_proof::tool::Tool;
 use pidfile_proof::trace::{self, Event, Streams};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, kill_process, pidfd_open, wait, waitid};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitStatus, kill_process, pidfd_open, waitid};
 use std::fmt::{Display, Formatter};
 
 struct Way {
@@ -110,10 +109,7 @@ fn try_place(tool: &Tool, way: &Way, target: Place) -> Result<(), String> {
 
 /// After a failure: as before it.
 fn sweep(tool: &Tool) {
-    for pid in proc::others().into_iter().filter(|pid| !pid.is_init()) {
-        let _ = kill_process(pid, Signal::KILL);
-    }
-    while wait(WaitOptions::empty()).is_ok() {}
+    room::sweep(&[]);
     let _ = std::fs::remove_file(&tool.pid_file);
 }
 

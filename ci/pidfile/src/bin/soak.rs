@@ -2,14 +2,13 @@
 //! the last are as fast as the first.
 //!
 //! On a machine that does other things too a time says nothing, and plain forks suffer otherwise than a round does. So
-//! the first and the last tenth are measured against rounds in a place that is new each time, between them.
+//! each round is measured against as many calls of the tool that start nothing, right before it or right after it.
 
 use pidfile_proof::case::{Count, must};
 use pidfile_proof::proc;
-use pidfile_proof::room::Room;
+use pidfile_proof::room::{self, Room};
 use pidfile_proof::stranger::Stranger;
 use pidfile_proof::tool::Tool;
-use rustix::process::Pid;
 use std::time::{Duration, Instant};
 
 /// Generous: what grows with each round grows a hundredfold in ten thousand.
@@ -18,10 +17,13 @@ const SLOWER: f64 = 1.5;
 /// The worker, which removes its pid file, and a command, whose pid file is removed by stop.
 const WAYS: [&[&str]; 2] = [&[], &["--", "sleep", "1000"]];
 
-/// A round, and one like it in a new place.
+/// A round executes about as many programs.
+const CALLS: usize = 3;
+
+/// A round, and the calls beside it.
 struct Times {
     round: Duration,
-    fresh: Duration,
+    calls: Duration,
 }
 
 /// Starts, stops, and reaps only the daemon: whom the tool does not reap stays to be seen.
@@ -31,34 +33,33 @@ fn round(tool: &Tool, way: &[&str]) -> Result<(), String> {
     tool.stop(daemon)
 }
 
-fn timed(count: &mut Count, tool: &Tool, nth: usize) -> Duration {
+fn timed(act: impl FnOnce()) -> Duration {
     let before = Instant::now();
-    count.case(format!("round {nth}"), || round(tool, WAYS[nth % WAYS.len()]));
+    act();
     before.elapsed()
 }
 
-/// The same in a new place: before it or after it in turn.
-fn compared(count: &mut Count, tool: &Tool, nth: usize) -> Times {
-    let new = Tool::new();
-    let times = if (nth / WAYS.len()).is_multiple_of(2) {
-        Times { round: timed(count, tool, nth), fresh: timed(count, &new, nth) }
+/// The calls come before the round or after it, in turn.
+fn both(tool: &Tool, nth: usize, act: impl FnOnce()) -> Times {
+    let calls = || timed(|| (0..CALLS).for_each(|_| drop(tool.call_without_file("help"))));
+    if (nth / WAYS.len()).is_multiple_of(2) {
+        Times { calls: calls(), round: timed(act) }
     } else {
-        let fresh = timed(count, &new, nth);
-        Times { round: timed(count, tool, nth), fresh }
-    };
-    count.case("a new place", || must(new.files() == 0, || "files are left".into()));
-    times
+        Times { round: timed(act), calls: calls() }
+    }
 }
 
-fn median(times: impl Iterator<Item = Duration>) -> f64 {
+/// The time that a tenth of them keeps: what they take when nobody is in their way. The median is the other
+/// programs' doing: half of all rounds may have to wait for a processor, or none.
+fn unhindered(times: impl Iterator<Item = Duration>) -> f64 {
     let mut times: Vec<_> = times.collect();
     times.sort_unstable();
-    times.get(times.len() / 2).map_or(0.0, Duration::as_secs_f64)
+    times.get(times.len() / 10).map_or(0.0, Duration::as_secs_f64)
 }
 
-/// How much slower a round is than one in a new place.
-fn slower(times: &[Times]) -> f64 {
-    median(times.iter().map(|times| times.round)) / median(times.iter().map(|times| times.fresh))
+/// A round's time as a multiple of that of the calls.
+fn in_calls(times: &[Times]) -> f64 {
+    unhindered(times.iter().map(|times| times.round)) / unhindered(times.iter().map(|times| times.calls))
 }
 
 fn soak(rounds: usize) -> bool {
@@ -69,17 +70,17 @@ fn soak(rounds: usize) -> bool {
     // The first call may open what then stays open.
     count.case("the first round", || round(&tool, WAYS[0]));
     let open_before = proc::descriptors(me);
-    let tenth = rounds / 10;
-    let first: Vec<_> = (0..tenth).map(|nth| compared(&mut count, &tool, nth)).collect();
-    for nth in tenth..rounds - tenth {
-        timed(&mut count, &tool, nth);
+    let mut times = Vec::with_capacity(rounds);
+    for nth in 0..rounds {
+        let act = || count.case(format!("round {nth}"), || round(&tool, WAYS[nth % WAYS.len()]));
+        times.push(both(&tool, nth, act));
     }
-    let last: Vec<_> = (rounds - tenth..rounds).map(|nth| compared(&mut count, &tool, nth)).collect();
     let fds = proc::descriptors(me).abs_diff(open_before);
-    let left: Vec<Pid> = proc::others().into_iter().filter(|pid| *pid != bystander.pid && !pid.is_init()).collect();
+    let left = room::strays(&[bystander.pid]);
     let zombies = left.iter().filter(|pid| proc::is_zombie(**pid)).count();
     let files = tool.files();
-    let slowdown = slower(&last) / slower(&first);
+    let tenth = rounds / 10;
+    let slowdown = in_calls(&times[rounds - tenth..]) / in_calls(&times[..tenth]);
     println!("soak rounds={rounds} fds={fds} zombies={zombies} files={files} slowdown={slowdown:.2}");
     count.case("what is left", || {
         must(left.len() == zombies, || format!("processes: {left:?}"))?;

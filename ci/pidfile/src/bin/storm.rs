@@ -5,7 +5,7 @@
 //! that the kernel releases, when the daemon is killed, before the pid file's.
 
 use pidfile_proof::case::{Count, must};
-use pidfile_proof::proc::{self, truth};
+use pidfile_proof::proc::truth;
 use pidfile_proof::room::{self, Room};
 use pidfile_proof::stranger::Stranger;
 use pidfile_proof::tool::Tool;
@@ -21,8 +21,8 @@ use std::path::Path;
 const SLEEP: &[&str] = &["--", "sleep", "1000"];
 /// After so many rounds there is a rough one.
 const ROUGH: usize = 8;
-const STOPPERS: usize = 6;
-const REMOVERS: usize = 4;
+const STOPPERS: usize = 16;
+const REMOVERS: usize = 8;
 
 /// Processes that all go on at once, when the pipe is closed that they read.
 struct Crowd {
@@ -38,6 +38,7 @@ struct Member {
 }
 
 /// How a member has ended, and what it has told.
+#[derive(Debug)]
 struct Ended {
     status: Option<i32>,
     out: String,
@@ -109,17 +110,17 @@ fn quiet_round(tool: &Tool, starters: usize, all: &mut Told) -> Result<(), Strin
     all.winners += ended.iter().filter(|one| one.status == Some(0)).count();
     let by_pid = format!("daemon: already running, pid {}\n", winner.as_raw_nonzero());
     let mut winners = 0;
-    let mut wrong = String::new();
+    let mut strange = Vec::new();
     for one in &ended {
         match (one.status, &*one.err) {
             (Some(0), "") if started(&one.out) == Some(winner) => winners += 1,
             (Some(1), "daemon: already starting\n") if one.out.is_empty() => all.starting += 1,
             (Some(1), err) if one.out.is_empty() && err == by_pid => all.pid += 1,
-            _ => wrong += &format!(" {:?} {:?} {:?}", one.status, one.out, one.err),
+            _ => strange.push(one),
         }
     }
     tool.stop(winner)?;
-    must(winners == 1 && wrong.is_empty(), || format!("{winners} winners; told besides:{wrong}"))
+    must(winners == 1 && strange.is_empty(), || format!("{winners} winners; told besides: {strange:?}"))
 }
 
 /// With stops and removals in the middle: never two at once. How many have won, one after the other.
@@ -145,9 +146,8 @@ fn rough_round(tool: &Tool, starters: usize) -> Result<usize, String> {
     must(twins.is_none(), || format!("two at once: {twins:?}"))?;
     let seen = std::fs::read_to_string(witness.path()).expect("the witnesses' file");
     must(!seen.contains("two"), || "a witness has met another".into())?;
-    let strange = ended.iter().filter(|one| !may_be_told(one)).map(|one| format!("{:?} {:?} {:?}", one.status, one.out, one.err));
-    let strange: Vec<_> = strange.collect();
-    must(strange.is_empty(), || strange.join("; "))?;
+    let strange: Vec<_> = ended.iter().filter(|one| !may_be_told(one)).collect();
+    must(strange.is_empty(), || format!("{strange:?}"))?;
     let holders = truth(&tool.pid_file).holders;
     must(holders.len() <= 1, || format!("holders: {holders:?}"))?;
     let told = tool.call("stop", &[]);
@@ -198,8 +198,8 @@ fn witness(path: &str) -> ! {
 }
 
 fn nothing_left(tool: &Tool, bystander: &Stranger) -> Result<(), String> {
-    while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
-    let left: Vec<_> = proc::others().into_iter().filter(|pid| *pid != bystander.pid && !pid.is_init()).collect();
+    room::reap();
+    let left = room::strays(&[bystander.pid]);
     must(left.is_empty() && tool.files() == 0, || format!("left behind: {left:?}, {} files", tool.files()))?;
     must(bystander.is_unhurt(), || "a bystander is hurt".into())
 }
@@ -221,6 +221,9 @@ fn storm(rounds: usize, starters: usize) -> bool {
             }
             nothing_left(&tool, &bystander)
         });
+        if !count.all_right() {
+            room::sweep(&[bystander.pid]);
+        }
     }
     let Told { winners, pid, starting } = told;
     let rough = rounds / ROUGH;
@@ -233,10 +236,8 @@ fn storm(rounds: usize, starters: usize) -> bool {
 
 fn main() {
     let arguments: Vec<_> = std::env::args().collect();
-    if let [_, verb, path] = &arguments[..] {
-        if verb == "witness" {
-            witness(path);
-        }
+    if let [_, "witness", path] = arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        witness(path);
     }
     let number = |at: usize, usual| arguments.get(at).map_or(usual, |word| word.parse().expect("a number"));
     let (rounds, starters) = (number(2, 200), number(3, 64));
