@@ -755,9 +755,11 @@ fn a_handler_never_runs_in_the_daemon() {
 
 // Steps that fail
 
+const BECAME: &str = "became a daemon";
+
 fn described(result: &Result<Detached<'_>, Error>) -> String {
     match result {
-        Ok(Detached::Daemon(_)) => "became a daemon".into(),
+        Ok(Detached::Daemon(_)) => BECAME.into(),
         Ok(Detached::Caller(outcome)) => exit_status(*outcome).to_string(),
         Err(Error { step, errno }) => format!("{step:?} {}", errno.raw_os_error()),
     }
@@ -917,7 +919,12 @@ fn assert_fails(name: &str, step: Step, errno: Errno) {
     assert_eq!(running.hear(), "before", "{name}");
     let mut before = caller(running.pid());
     running.step();
-    assert_eq!(running.hear(), format!("{step:?} {}", errno.raw_os_error()), "{name}");
+    let mut told = running.hear();
+    if name == "poll" && told == BECAME {
+        // It got that far before it was killed.
+        told = running.hear();
+    }
+    assert_eq!(told, format!("{step:?} {}", errno.raw_os_error()), "{name}");
     let after = caller(running.pid());
     match name {
         // Nobody can close a descriptor there.
