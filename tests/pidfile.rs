@@ -28,9 +28,12 @@ fn main() {
         &[
             ("steps", steps),
             ("paths", paths),
+            ("asks_twice", asks_twice),
             ("foreign", foreign),
             ("foreign_probe", foreign_probe),
             ("replaced", replaced),
+            ("turns_bad", turns_bad),
+            ("poses", poses),
             ("remover_meets_start", remover_meets_start),
         ],
         vec![
@@ -46,6 +49,7 @@ fn main() {
             root_test("a_holder_in_another_pid_namespace_is_out_of_sight", out_of_sight),
             root_test("a_holder_in_a_child_namespace_is_named_in_the_askers", named_in_the_askers_namespace),
             test("a_worker_that_survives_its_daemon_is_left_behind", a_worker_is_left_behind),
+            test("a_daemon_that_is_about_to_end_leaves_nothing_behind", about_to_end),
             test("a_daemon_that_reopened_its_file_is_told_as_left_behind", a_daemon_that_reopened),
             test("asking_does_not_disturb_a_holder", asking_does_not_disturb),
             test("a_holder_is_found_with_the_standard_streams_closed", with_closed_streams),
@@ -54,8 +58,10 @@ fn main() {
             // Foreign locks
             test("a_foreign_lock_is_not_taken_for_a_daemon", a_foreign_lock),
             test("a_foreign_lock_of_a_moment_refuses_no_start", a_foreign_lock_of_a_moment),
+            test("a_reader_of_the_file_cannot_pose_as_a_holder", a_reader_cannot_pose),
             // Places
             test("a_bad_place_is_an_error_and_stays_as_it_was", bad_places),
+            test("a_place_that_turns_bad_before_it_is_opened_is_an_error", a_place_that_turns_bad),
             root_test("a_bad_place_of_root_is_an_error_and_stays_as_it_was", bad_places_of_root),
             test("a_directory_that_was_removed_is_no_place", a_removed_directory),
             root_test("a_read_only_file_system_is_an_error", a_read_only_file_system),
@@ -446,6 +452,33 @@ fn a_worker_is_left_behind() {
     place.told("lock left", "ok true");
 }
 
+/// Asks for the holder; tells when it has found something left behind, before it asks again.
+fn asks_twice() {
+    let mut halt = Halt::at(&[libc::SYS_fcntl]);
+    halt.start(|| tell(format!("{:?}", open_pid_file(path_argument()).and_then(holder).expect("an answer"))));
+    let mut asked = 0;
+    while let Some(halted) = halt.next() {
+        asked += 1;
+        // For the claim's mark, for the claim, and then once more.
+        if asked == 3 {
+            tell("again");
+            wait_byte();
+        }
+        halt.go(halted);
+    }
+}
+
+fn about_to_end() {
+    let place = Place::new();
+    // As the kernel ends a process: the claim first, and then the other locks.
+    let daemon = place.told("lock claim reopen done", "ok ok done");
+    let mut asker = fixture("asks_twice").arg(place.pid_file()).start();
+    hear(&asker, "again");
+    kill(daemon.pid());
+    asker.step();
+    hear(&asker, "Nobody");
+}
+
 fn a_daemon_that_reopened() {
     let place = Place::new();
     let daemon = place.told("lock claim reopen done", "ok ok done");
@@ -518,8 +551,13 @@ fn foreign_lock(path: &Path, kind: &str) -> fs::File {
     file
 }
 
+/// A lock on the whole file.
 fn record_lock(file: &fs::File, command: i32, kind: i32) {
-    let lock = libc::flock { l_type: kind as i16, l_whence: libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 };
+    lock_bytes(file, command, kind, 0, 0);
+}
+
+fn lock_bytes(file: &fs::File, command: i32, kind: i32, start: i64, length: i64) {
+    let lock = libc::flock { l_type: kind as i16, l_whence: libc::SEEK_SET as i16, l_start: start, l_len: length, l_pid: 0 };
     // SAFETY: the kernel reads the structure.
     assert_eq!(unsafe { libc::fcntl(file.as_raw_fd(), command, &raw const lock) }, 0);
 }
@@ -575,6 +613,24 @@ fn a_foreign_lock_of_a_moment() {
         let told = fixture("foreign_probe").arg(place.pid_file()).arg(kind).run().0;
         assert_eq!(told, "ok\n2\n", "{kind}");
     }
+}
+
+/// Sets on each byte of a daemon's lock what a descriptor for reading allows.
+fn poses() {
+    let [first, second] = [(); 2].map(|()| fs::File::open(argument(1)).expect("the file"));
+    lock_bytes(&first, libc::F_OFD_SETLK, libc::F_RDLCK, 1, 2);
+    lock_bytes(&second, libc::F_SETLK, libc::F_RDLCK, 0, 1);
+    tell("locked");
+    wait_release();
+}
+
+fn a_reader_cannot_pose() {
+    let place = Place::new();
+    fs::write(place.pid_file(), "1\n").expect("a stale file");
+    let reader = fixture("poses").arg(place.pid_file()).start();
+    hear(&reader, "locked");
+    assert_eq!(record_locks(&place.pid_file()), ["OFDLCK READ -1 1 2".into(), format!("POSIX READ {} 0 0", reader.pid())]);
+    assert_eq!(place.holder(), Holder::Nobody);
 }
 
 // Places
@@ -643,6 +699,38 @@ fn bad_places() {
     }
     // For the temporary directory's own removal.
     set_mode(&at("unsearchable"), 0o700);
+}
+
+/// A start that is halted before it opens the file; meanwhile something else comes to stand there.
+fn turns_bad() {
+    let path = PathBuf::from(argument(1));
+    let mut halt = Halt::at(&[libc::SYS_openat]);
+    halt.start(|| tell(word(PidFile::lock(path_argument()))));
+    let mut tries = 0;
+    while let Some(halted) = halt.next() {
+        tries += 1;
+        // The first is that of the directory.
+        match kind_argument().as_str() {
+            _ if tries != 2 => {}
+            "fifo" => mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).expect("a FIFO"),
+            "directory" => fs::create_dir(&path).expect("a directory"),
+            "symlink" => symlink("other", &path).expect("a link"),
+            "link" => fs::hard_link(path.with_file_name("other"), &path).expect("a link"),
+            kind => panic!("no kind: {kind}"),
+        }
+        halt.go(halted);
+    }
+}
+
+fn a_place_that_turns_bad() {
+    for (kind, errno) in [("fifo", 22), ("directory", 21), ("symlink", 40), ("link", 31)] {
+        let place = Place::new();
+        let other = place.directory.path().join("other");
+        fs::write(&other, "1\n").expect("a file");
+        let told = fixture("turns_bad").arg(place.pid_file()).arg(kind).run().0;
+        assert_eq!(told, format!("{errno}\n"), "{kind}");
+        assert_eq!(fs::read_to_string(&other).expect("the file"), "1\n", "{kind}");
+    }
 }
 
 fn bad_places_of_root() {
