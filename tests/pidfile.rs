@@ -454,7 +454,7 @@ fn a_worker_is_left_behind() {
 
 /// Asks for the holder; tells when it has found something left behind, before it asks again.
 fn asks_twice() {
-    let mut halt = Halt::at(&[libc::SYS_fcntl]);
+    let mut halt = Halt::at_fcntl(libc::F_GETLK);
     halt.start(|| tell(format!("{:?}", open_pid_file(path_argument()).and_then(holder).expect("an answer"))));
     let mut asked = 0;
     while let Some(halted) = halt.next() {

@@ -23,18 +23,14 @@ pub fn deny_if(calls: &[(i64, Option<u32>, Errno)]) {
 
 /// A filter that answers each call with the number given instead of making it; zero is success.
 fn install(calls: &[(i64, Option<u32>, u32)]) {
-    let op = |code: u32, k: u32, jt: u8, jf: u8| libc::sock_filter { code: code as u16, jt, jf, k };
-    let load = |offset| op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset, 0, 0);
-    let equal = |k, jt, jf| op(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, k, jt, jf);
-    let answer = |k| op(libc::BPF_RET | libc::BPF_K, k, 0, 0);
     let mut program = Vec::new();
     for (call, first, errno) in calls {
         let refuse = answer(libc::SECCOMP_RET_ERRNO | *errno);
         program.push(load(0));
         match first {
-            None => program.extend([equal(*call as u32, 0, 1), refuse]),
+            None => program.extend([equal(*call as u32, 1), refuse]),
             // args[0] stands at byte 16 of seccomp_data; its low half comes first on these machines.
-            Some(value) => program.extend([equal(*call as u32, 0, 3), load(16), equal(*value, 0, 1), refuse]),
+            Some(value) => program.extend([equal(*call as u32, 3), load(16), equal(*value, 1), refuse]),
         }
     }
     program.push(answer(libc::SECCOMP_RET_ALLOW));
@@ -82,12 +78,25 @@ pub fn with_second_thread<T>(with: impl FnOnce() -> T) -> T {
     result
 }
 
+fn load(offset: u32) -> libc::sock_filter {
+    libc::sock_filter { code: (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, jt: 0, jf: 0, k: offset }
+}
+
+/// Skips so many instructions if what was loaded is not this.
+fn equal(k: u32, skip: u8) -> libc::sock_filter {
+    libc::sock_filter { code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16, jt: 0, jf: skip, k }
+}
+
+fn answer(k: u32) -> libc::sock_filter {
+    libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k }
+}
+
 /// Halts whoever makes certain system calls, so that something else can happen first.
 ///
 /// By seccomp's user notification: the filter is on the process that calls [`Halt::at`], which must not make these calls
 /// any more, and on those that it starts.
 pub struct Halt {
-    listener: OwnedFd,
+    listener: Option<OwnedFd>,
     actors: Vec<OwnedFd>,
 }
 
@@ -99,13 +108,21 @@ pub struct Halted {
 
 impl Halt {
     pub fn at(calls: &[i64]) -> Self {
-        let op = |code: u32, k: u32, jf: u8| libc::sock_filter { code: code as u16, jt: 0, jf, k };
-        let mut program = vec![op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0)];
-        for call in calls {
-            program.push(op(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, *call as u32, 1));
-            program.push(op(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_USER_NOTIF, 0));
-        }
-        program.push(op(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW, 0));
+        let halts = |call: &i64| [equal(*call as u32, 1), answer(libc::SECCOMP_RET_USER_NOTIF)];
+        let mut program = vec![load(0)];
+        program.extend(calls.iter().flat_map(halts));
+        program.push(answer(libc::SECCOMP_RET_ALLOW));
+        Self::with(program)
+    }
+
+    /// At one command of fcntl(2) only: the standard library has others of its own.
+    pub fn at_fcntl(command: i32) -> Self {
+        // The command is args[1], whose low half stands at byte 24 of seccomp_data.
+        let [nr, command] = [equal(libc::SYS_fcntl as u32, 3), equal(command as u32, 1)];
+        Self::with(vec![load(0), nr, load(24), command, answer(libc::SECCOMP_RET_USER_NOTIF), answer(libc::SECCOMP_RET_ALLOW)])
+    }
+
+    fn with(mut program: Vec<libc::sock_filter>) -> Self {
         let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
         let (mode, flags) = (libc::SECCOMP_SET_MODE_FILTER, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER);
         // SAFETY: the program outlives the calls, which copy it; the descriptor is new, and nobody else's.
@@ -115,7 +132,7 @@ impl Halt {
             assert!(listener > 2, "a listener: {}", std::io::Error::last_os_error());
             OwnedFd::from_raw_fd(listener as i32)
         };
-        Self { listener, actors: Vec::new() }
+        Self { listener: Some(listener), actors: Vec::new() }
     }
 
     /// Starts a process that acts, and ends; its pid.
@@ -123,6 +140,8 @@ impl Halt {
         let (ended, ends) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe");
         match daemon_steps::fork().expect("a fork") {
             daemon_steps::Fork::Child => {
+                // Without it the kernel lets go of a call that nobody would hear of.
+                self.listener = None;
                 act();
                 daemon_steps::exit(0);
             }
@@ -138,7 +157,7 @@ impl Halt {
     pub fn next(&mut self) -> Option<Halted> {
         loop {
             let mut fds: Vec<_> = self.actors.iter().map(|ended| PollFd::new(ended, PollFlags::IN)).collect();
-            fds.push(PollFd::new(&self.listener, PollFlags::IN));
+            fds.push(PollFd::new(self.listener(), PollFlags::IN));
             let limit = Timespec::try_from(super::LIMIT).expect("a limit");
             assert!(rustix::io::retry_on_intr(|| poll(&mut fds, Some(&limit))).expect("poll") > 0, "a call or an end in time");
             if fds.pop().is_some_and(|listener| listener.revents().contains(PollFlags::IN)) {
@@ -154,11 +173,15 @@ impl Halt {
         }
     }
 
+    fn listener(&self) -> &OwnedFd {
+        self.listener.as_ref().expect("the process that halts, not one that acts")
+    }
+
     fn receive(&self) -> Halted {
         // SAFETY: a plain structure, which the kernel wants to be zero and then fills.
         let call = unsafe {
             let mut call: libc::seccomp_notif = std::mem::zeroed();
-            let received = libc::ioctl(self.listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut call);
+            let received = libc::ioctl(self.listener().as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut call);
             assert_eq!(received, 0, "a call: {}", std::io::Error::last_os_error());
             call
         };
@@ -170,7 +193,7 @@ impl Halt {
         let go =
             libc::seccomp_notif_resp { id: halted.id, val: 0, error: 0, flags: libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32 };
         // SAFETY: the kernel reads the structure.
-        let sent = unsafe { libc::ioctl(self.listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw const go) };
+        let sent = unsafe { libc::ioctl(self.listener().as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw const go) };
         assert_eq!(sent, 0, "the call goes on: {}", std::io::Error::last_os_error());
     }
 }
