@@ -4,7 +4,7 @@
 //! {step, errno}. End-of-file without the last word means that it has ended, or executed a program.
 
 use crate::error::{Error, Step};
-use crate::sys::{Deadline, Field, PF_FORKNOEXEC, above_stdio, stat};
+use crate::sys::{Deadline, Field, PF_FORKNOEXEC, above_stdio, pause, stat};
 use core::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,7 +12,7 @@ use rustix::io::{Errno, fcntl_dupfd_cloexec, read, retry_on_intr, write};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpid, getppid, kill_process, kill_process_group,
-    pidfd_open, test_kill_process, waitid, waitpgid, waitpid,
+    pidfd_open, pidfd_send_signal, test_kill_process, waitid, waitpgid, waitpid,
 };
 
 /// Makes the pipe between the process that waits and the daemon: before the first fork.
@@ -25,7 +25,7 @@ use rustix::process::{
 ///
 /// # System calls
 ///
-/// `pipe2` (2.6.27); `fcntl(F_DUPFD_CLOEXEC)` and `close` if a standard stream was closed.
+/// `pipe2` (2.6.27), `fcntl(F_DUPFD_CLOEXEC)`, `getpid`; more of `fcntl`, and `close`, if a standard stream was closed.
 ///
 /// See [pipe(2)](https://man7.org/linux/man-pages/man2/pipe.2.html).
 ///
@@ -54,8 +54,8 @@ pub fn ready_pipe() -> Result<(Waiter, Notifier), Errno> {
     Ok((Waiter { pipe: read_end }, Notifier { pipe: write_end, spare, maker: getpid(), told: false }))
 }
 
-/// How long a daemon may take to end that has closed the pipe, where there is no `/proc` to see that it is ending.
-const GRACE: Duration = Duration::from_millis(200);
+/// How many milliseconds a daemon may take to end that has closed the pipe, where there is no `/proc` to see that it is ending.
+const GRACE: usize = 200;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Word {
@@ -113,7 +113,7 @@ impl Waiter {
     /// ([`set_child_subreaper`](crate::set_child_subreaper)) from before the first fork on. Reaps `child` and the daemon if they have
     /// ended; of a daemon that has not announced itself, all that is in the group of `child`.
     ///
-    /// Not more than `timeout`, if there is one: then the daemon is killed. Without `/proc`, a daemon that has closed
+    /// Not more than `timeout`, if there is one: then the daemon is killed, and so is a process between that does not exit. Without `/proc`, a daemon that has closed
     /// the pipe and does not end within a fifth of a second counts as one that has executed a program.
     ///
     /// # Errors
@@ -125,10 +125,10 @@ impl Waiter {
     ///
     /// # System calls
     ///
-    /// `ppoll`, `read`, `pidfd_open` (5.3; without it an end is seen only by end-of-file), `waitid`, `wait4`, `close`; after end-of-file
-    /// `readlinkat` of `/proc/self`, `getpid`, `openat`, `read`, `close` of `/proc/PID/stat`, and `clock_gettime`, `ppoll` without `/proc`.
-    /// `kill` of signal 0 to a daemon that is no child (any more). With a timeout `clock_gettime`, and when it is over
-    /// `pidfd_send_signal` (5.1) or `kill`, to a child that is not reaped yet.
+    /// `ppoll`, `read`, `pidfd_open` and `waitid` of it (5.4; without them an end is seen only by end-of-file), `waitid`, `wait4`,
+    /// `close`; after end-of-file `readlinkat` of `/proc/self`, `getpid`, `openat`, `read`, `close` of `/proc/PID/stat`. `kill` of signal 0
+    /// to a daemon that is no child (any more). With a timeout `clock_gettime`, and when it is over `pidfd_send_signal` (5.1)
+    /// or `kill`, to a child that is not reaped yet.
     ///
     /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html).
     ///
@@ -207,9 +207,9 @@ struct Watched {
 impl Watched {
     /// The daemon is `pid`: a child of this process, if that is a subreaper, once the one between has exited.
     fn announced(&mut self, pid: Pid, deadline: Deadline) {
-        if pid != self.child {
-            if let Ok(middle) = pidfd_open(self.child, PidfdFlags::empty()) {
-                let _ = wait_for(middle.as_fd(), middle.as_fd(), deadline);
+        if let (true, Some(middle)) = (pid != self.child, open_child(self.child)) {
+            if !ends(&middle, deadline) && pidfd_send_signal(&middle, Signal::KILL).is_ok() {
+                ends(&middle, Deadline::after(None));
             }
         }
         self.pid = pid;
@@ -220,27 +220,34 @@ impl Watched {
 
     /// The pipe has ended without a last word: the daemon has executed a program, or is gone, or about to be.
     fn gone_silent(&self, deadline: Deadline) -> Outcome {
-        match (stat(Some(self.pid), Field::Flags), &self.pidfd) {
-            (Ok(flags), _) if flags & PF_FORKNOEXEC != 0 => return Outcome::Died(self.reap(deadline)),
-            // No /proc, or no such process. One that ends has closed the pipe a moment before.
-            (Err(_), Some(pidfd)) => drop(wait_for(pidfd.as_fd(), pidfd.as_fd(), Deadline::after(Some(GRACE)))),
-            _ => {}
-        }
         self.reap_middle();
-        // A program that has ended already is no daemon that runs.
-        match waitpid(Some(self.pid), WaitOptions::NOHANG) {
-            Ok(Some((_, status))) => Outcome::Died(Some(status)),
-            Err(Errno::CHILD) if test_kill_process(self.pid) == Err(Errno::SRCH) => Outcome::Died(None),
-            _ => Outcome::Ready(self.pid),
+        let ended = match stat(Some(self.pid), Field::Flags) {
+            // A program that has ended already is no daemon that runs.
+            Ok(flags) => flags & PF_FORKNOEXEC != 0 || self.has_ended(),
+            // No /proc, or no such process. One that ends has closed the pipe a moment before.
+            Err(_) => (0..GRACE).any(|_| {
+                let ended = self.has_ended();
+                if !ended {
+                    pause();
+                }
+                ended
+            }),
+        };
+        if ended { Outcome::Died(self.reap(deadline)) } else { Outcome::Ready(self.pid) }
+    }
+
+    fn has_ended(&self) -> bool {
+        match waitid(WaitId::Pid(self.pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT) {
+            Ok(status) => status.is_some(),
+            Err(_) => test_kill_process(self.pid) == Err(Errno::SRCH),
         }
     }
 
     /// Waits for the end of both, and returns the daemon's status.
     fn reap(&self, deadline: Deadline) -> Option<WaitStatus> {
-        if let Some(pidfd) = &self.pidfd {
-            if wait_for(pidfd.as_fd(), pidfd.as_fd(), deadline).is_err() {
-                self.kill();
-            }
+        let opened = if self.pidfd.is_none() { open_child(self.pid) } else { None };
+        if self.pidfd.as_ref().or(opened.as_ref()).is_some_and(|pidfd| !ends(pidfd, deadline)) {
+            self.kill();
         }
         let status = status_of(self.child);
         if self.pid != self.child {
@@ -264,8 +271,7 @@ impl Watched {
     /// Ends what has not told its word in time. It cannot be a stranger: the pidfd was made sure of, and
     /// a child that can still be waited for keeps its number, and that of its group.
     fn kill(&self) {
-        if let Some(pidfd) = &self.pidfd {
-            let _ = rustix::process::pidfd_send_signal(pidfd, Signal::KILL);
+        if self.pidfd.as_ref().is_some_and(|pidfd| pidfd_send_signal(pidfd, Signal::KILL).is_ok()) {
             return;
         }
         // First the child, if that is all that is known: it cannot fork any more then, and whom it
@@ -284,6 +290,10 @@ impl Watched {
 fn open_child(pid: Pid) -> Option<OwnedFd> {
     let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
     is_child(WaitId::PidFd(pidfd.as_fd())).then_some(pidfd)
+}
+
+fn ends(pidfd: &OwnedFd, deadline: Deadline) -> bool {
+    wait_for(pidfd.as_fd(), pidfd.as_fd(), deadline).is_ok()
 }
 
 fn is_child(id: WaitId<'_>) -> bool {
