@@ -117,7 +117,7 @@ pub fn drop_privileges(ids: &Ids<'_>) -> Result<(), Errno> {
     if ids.uid.is_root() {
         return Err(Errno::INVAL);
     }
-    if !has_groups(ids.groups)? {
+    if groups_are(ids.groups)? != Known::Same {
         setgroups(ids.groups)?;
     }
     setresgid(ids.gid)?;
@@ -126,21 +126,36 @@ pub fn drop_privileges(ids: &Ids<'_>) -> Result<(), Errno> {
         let empty = CapabilitySet::empty();
         set_capabilities(None, CapabilitySets { effective: empty, permitted: empty, inheritable: empty })?;
     }
-    let dropped =
-        sys::getresuid()? == [ids.uid; 3] && sys::getresgid()? == [ids.gid; 3] && has_groups(ids.groups)? && is_powerless()?;
+    let dropped = sys::getresuid()? == [ids.uid; 3]
+        && sys::getresgid()? == [ids.gid; 3]
+        && groups_are(ids.groups)? != Known::Different
+        && is_powerless()?;
     if dropped { Ok(()) } else { Err(Errno::PERM) }
 }
 
+#[derive(PartialEq, Eq)]
+enum Known {
+    Same,
+    Different,
+    /// There are as many, and more than are looked at.
+    AsMany,
+}
+
 /// Whether the supplementary groups are these, in any order.
-fn has_groups(wanted: &[Gid]) -> Result<bool, Errno> {
+fn groups_are(wanted: &[Gid]) -> Result<Known, Errno> {
     let mut list = [0_u32; 64];
     let length = match sys::getgroups(&mut list) {
         Ok(length) => length,
-        Err(Errno::INVAL) => return sys::getgroups(&mut []).map(|length| length == wanted.len()),
+        Err(Errno::INVAL) => {
+            let as_many = sys::getgroups(&mut [])? == wanted.len();
+            return Ok(if as_many { Known::AsMany } else { Known::Different });
+        }
         Err(errno) => return Err(errno),
     };
     let list = list.get(..length).unwrap_or_default();
-    Ok(wanted.iter().all(|gid| list.contains(&gid.as_raw())) && list.iter().all(|raw| wanted.contains(&Gid::from_raw(*raw))))
+    let same =
+        wanted.iter().all(|gid| list.contains(&gid.as_raw())) && list.iter().all(|raw| wanted.contains(&Gid::from_raw(*raw)));
+    Ok(if same { Known::Same } else { Known::Different })
 }
 
 /// Whether the thread has no capability, and none that an execve(2) could bring back.

@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Step};
 use crate::sys::{Deadline, Field, PF_FORKNOEXEC, above_stdio, pause, stat};
+use core::cell::Cell;
 use core::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -51,7 +52,7 @@ pub fn ready_pipe() -> Result<(Waiter, Notifier), Errno> {
     let read_end = above_stdio(read_end)?;
     let write_end = above_stdio(write_end)?;
     let spare = fcntl_dupfd_cloexec(&read_end, 3)?;
-    Ok((Waiter { pipe: read_end }, Notifier { pipe: write_end, spare, maker: getpid(), told: false }))
+    Ok((Waiter { pipe: read_end }, Notifier { pipe: write_end, spare, maker: getpid(), daemon: Cell::new(None), told: false }))
 }
 
 /// How many milliseconds a daemon may take to end that has closed the pipe, where there is no `/proc` to see that it is ending.
@@ -313,6 +314,8 @@ pub struct Notifier {
     spare: OwnedFd,
     /// The process that made the pipe is the one that waits: its copy says nothing.
     maker: Pid,
+    /// Once the daemon has announced itself, a copy in a process that it forks says nothing, either.
+    daemon: Cell<Option<Pid>>,
     told: bool,
 }
 
@@ -331,6 +334,7 @@ impl Notifier {
     ///
     /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html). For an example see [`ready_pipe`].
     pub fn announce(&self) -> Result<(), Errno> {
+        self.daemon.set(Some(getpid()));
         match getppid() {
             Some(_) => self.say(Word::Pid(getpid())),
             // The parent is out of sight.
@@ -392,7 +396,8 @@ impl Notifier {
 
 impl Drop for Notifier {
     fn drop(&mut self) {
-        if !self.told && getpid() != self.maker {
+        let me = getpid();
+        if !self.told && me != self.maker && self.daemon.get().is_none_or(|daemon| daemon == me) {
             let _ = self.say(Word::Failed(Step::Ready.failed(Errno::CANCELED)));
         }
     }

@@ -146,6 +146,14 @@ fn case() {
                 std::thread::sleep(Duration::from_millis(5));
                 exit(3);
             }
+            "dropped in a worker" => {
+                if fork().expect("fork") == Fork::Child {
+                    drop(notifier);
+                    exit(0);
+                }
+                wait(WaitOptions::empty()).expect("the worker ends");
+                notifier.failed(Step::Umask.failed(Errno::PERM)).expect("a word");
+            }
             "leaked" => {
                 // A child keeps the write end, and the daemon ends.
                 if fork().expect("fork") == Fork::Child {
@@ -183,6 +191,7 @@ fn the_word_is_the_daemons() {
             ("kill", "died None Some(9)"),
             ("killed unannounced", "died None Some(9)"),
             ("dropped", "Ready 125"),
+            ("dropped in a worker", "Umask 1"),
             // execve fails, and the notifier is dropped.
             ("executes nothing", "Ready 125"),
         ] {

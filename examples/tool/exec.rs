@@ -7,8 +7,9 @@ use rustix::io::Errno;
 
 /// What is known of COMMAND's whereabouts before the process changes its directory and environment.
 pub(crate) struct Whereabouts<'a> {
-    /// The directory where the tool was called: relative paths begin there. Empty below a new root.
-    here: Path,
+    /// The directory where the tool was called: relative paths begin there. Empty below a new root; `None` if it is
+    /// not known, as without `/proc`: then they are refused, and not taken for paths from somewhere else.
+    here: Option<Path>,
     search: &'a [u8],
 }
 
@@ -16,7 +17,7 @@ impl<'a> Whereabouts<'a> {
     pub(crate) fn new(env: &EnvBlock<'a>, below_new_root: bool) -> Self {
         let variable = env.iter().find_map(|entry| entry.get()?.as_c_str().to_bytes().strip_prefix(b"PATH="));
         Self {
-            here: if below_new_root { Path::EMPTY } else { Path::here() },
+            here: if below_new_root { Some(Path::EMPTY) } else { Path::here() },
             search: variable.unwrap_or(b"/usr/local/bin:/usr/bin:/bin"),
         }
     }
@@ -45,7 +46,7 @@ impl<'a> Whereabouts<'a> {
 
     fn try_one(&self, directory: &[u8], name: &[u8], command: &[Option<ThinCStr<'_>>], env: &EnvBlock<'_>) -> Errno {
         let absolute = directory.first().or(name.first()) == Some(&b'/');
-        let mut path = if absolute { Path::EMPTY } else { self.here };
+        let Some(mut path) = (if absolute { Some(Path::EMPTY) } else { self.here }) else { return Errno::NOENT };
         let slash: &[u8] = if directory.is_empty() { b"" } else { b"/" };
         match path.push(directory).and_then(|()| path.push(slash)).and_then(|()| path.push(name)) {
             Some(()) => CStr::from_bytes_until_nul(&path.bytes).map_or(Errno::NAMETOOLONG, |path| execve(path, command, env)),
@@ -66,13 +67,12 @@ struct Path {
 impl Path {
     const EMPTY: Self = Self { bytes: [0; PATH_MAX], length: 0 };
 
-    /// The current directory and a slash; empty if it cannot be had, so that names stay relative.
-    fn here() -> Self {
+    /// The current directory and a slash, if it can be had.
+    fn here() -> Option<Self> {
         let mut path = Self::EMPTY;
-        if let Ok(length) = readlinkat_raw(CWD, c"/proc/self/cwd", &mut path.bytes[..]) {
-            path.length = length;
-        }
-        if path.length > 0 && path.push(b"/").is_some() { path } else { Self::EMPTY }
+        path.length = readlinkat_raw(CWD, c"/proc/self/cwd", &mut path.bytes[..]).ok()?;
+        path.push(b"/")?;
+        Some(path)
     }
 
     fn push(&mut self, part: &[u8]) -> Option<()> {

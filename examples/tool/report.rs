@@ -28,7 +28,7 @@ pub(crate) fn report(pid: Pid) {
     item("session").bytes(session).text(if leads { ", which it leads" } else { ", which it does not lead" }).out();
     item("terminal").text(terminal).out();
     let length = readlinkat_raw(&process, c"cwd", &mut link[..]).unwrap_or(0);
-    item("directory").bytes(link.get(..length).filter(|link| !link.is_empty()).unwrap_or(b"?")).out();
+    item("directory").shown(link.get(..length).filter(|link| !link.is_empty()).unwrap_or(b"?")).out();
     let status = contents(&process, c"status", &mut buffer);
     let line = |name: &[u8]| {
         let mut lines = status.split(|&byte| byte == b'\n');
