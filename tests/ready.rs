@@ -102,7 +102,8 @@ fn tell_outcome(outcome: Result<Outcome, Errno>) {
     tell(say(outcome));
     if let Some(pid) = pid {
         tell(format!("daemon {}", pid.as_raw_nonzero()));
-        return;
+        // To be looked at.
+        return wait_release();
     }
     tell(match wait(WaitOptions::NOHANG) {
         Err(Errno::CHILD) => "nobody left".into(),
