@@ -1,11 +1,14 @@
-//! A pid namespace to work in, with its own `/proc`. It ends when the work ends, or when whoever
-//! waits for it is killed, and with it every process in there.
+//! A pid namespace to work in, with its own `/proc` and its own [`PLACE`]. It ends when the work ends, or when
+//! whoever waits for it is killed, and with it every process and every file in there.
 
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::process::{
     Pid, Signal, WaitOptions, getegid, geteuid, kill_process, set_child_subreaper, set_parent_process_death_signal, wait, waitpid,
 };
 use std::fs::write;
+
+/// Where the files are: in memory, seen from this room alone.
+pub const PLACE: &str = "/mnt";
 
 /// Work that goes on in a room of its own.
 pub struct Room {
@@ -24,6 +27,7 @@ impl Room {
                 end_with_parent();
                 mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).expect("private mounts");
                 mount("proc", "/proc", "proc", MountFlags::empty(), None).expect("a /proc of its own");
+                mount("tmpfs", PLACE, "tmpfs", MountFlags::empty(), None).expect("a place of its own");
                 // Not the work itself is the first process: the kernel would shield it from stray signals.
                 let worker = fork(|| {
                     set_child_subreaper(Some(rustix::process::getpid())).expect("a subreaper");

@@ -35,11 +35,11 @@ impl Told {
 }
 
 impl Tool {
-    /// The tool that the first argument of this program names, with a pid file in a new directory.
+    /// In a room: the tool that the first argument of this program names, with a pid file in a new directory.
     pub fn new() -> Self {
         let program = std::env::args_os().nth(1).expect("the path of the tool as the first argument");
-        let directory = tempfile::tempdir().expect("a directory");
-        let pid_file = directory.path().canonicalize().expect("its path").join("pid");
+        let directory = tempfile::tempdir_in(crate::room::PLACE).expect("a directory");
+        let pid_file = directory.path().join("pid");
         Self { program: Path::new(&program).canonicalize().expect("the tool"), directory, pid_file }
     }
 

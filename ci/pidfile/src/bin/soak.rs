@@ -2,7 +2,8 @@
 //! the last are as fast as the first.
 //!
 //! On a machine that does other things too a time says nothing, and plain forks suffer otherwise than a round does. So
-//! each round is measured against as many calls of the tool that start nothing, right before it or right after it.
+//! each round of the first and the last tenth is measured against as many calls of the tool that start nothing,
+//! right before it or right after it.
 
 use pidfile_proof::case::{Count, must};
 use pidfile_proof::proc;
@@ -70,17 +71,21 @@ fn soak(rounds: usize) -> bool {
     // The first call may open what then stays open.
     count.case("the first round", || round(&tool, WAYS[0]));
     let open_before = proc::descriptors(me);
-    let mut times = Vec::with_capacity(rounds);
+    let tenth = rounds / 10;
+    let (mut first, mut last) = (Vec::new(), Vec::new());
     for nth in 0..rounds {
-        let act = || count.case(format!("round {nth}"), || round(&tool, WAYS[nth % WAYS.len()]));
-        times.push(both(&tool, nth, act));
+        let mut act = || count.case(format!("round {nth}"), || round(&tool, WAYS[nth % WAYS.len()]));
+        match nth {
+            _ if nth < tenth => first.push(both(&tool, nth, act)),
+            _ if nth >= rounds - tenth => last.push(both(&tool, nth, act)),
+            _ => act(),
+        }
     }
     let fds = proc::descriptors(me).abs_diff(open_before);
     let left = room::strays(&[bystander.pid]);
     let zombies = left.iter().filter(|pid| proc::is_zombie(**pid)).count();
     let files = tool.files();
-    let tenth = rounds / 10;
-    let slowdown = in_calls(&times[rounds - tenth..]) / in_calls(&times[..tenth]);
+    let slowdown = in_calls(&last) / in_calls(&first);
     println!("soak rounds={rounds} fds={fds} zombies={zombies} files={files} slowdown={slowdown:.2}");
     count.case("what is left", || {
         must(left.len() == zombies, || format!("processes: {left:?}"))?;

@@ -125,7 +125,7 @@ fn quiet_round(tool: &Tool, starters: usize, all: &mut Told) -> Result<(), Strin
 
 /// With stops and removals in the middle: never two at once. How many have won, one after the other.
 fn rough_round(tool: &Tool, starters: usize) -> Result<usize, String> {
-    let witness = tempfile::NamedTempFile::new().expect("a file");
+    let witness = tempfile::NamedTempFile::new_in(room::PLACE).expect("a file");
     let witness_file = witness.path().to_str().expect("utf-8");
     let me = std::env::current_exe().expect("this program");
     let command = ["--", me.to_str().expect("utf-8"), "witness", witness_file];
