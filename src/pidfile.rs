@@ -115,7 +115,8 @@ impl<'p> PidFile<'p> {
     ///
     /// # Errors
     ///
-    /// * `EAGAIN`, `EACCES`: another process has claimed it, or this is NFS or SMB, where flock and record locks are one.
+    /// * `EAGAIN`, `EACCES`: another process has claimed it, or keeps it from being claimed by a read lock;
+    ///   or this is NFS or SMB, where flock and record locks are one.
     /// * `ENOSPC`, `EDQUOT`, `EIO`, `EFBIG`: the pid could not be written.
     /// * `ENOLCK`: no memory for the lock.
     ///

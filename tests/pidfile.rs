@@ -333,6 +333,12 @@ fn record_locks(path: &Path) -> Vec<String> {
     locks
 }
 
+/// Waits, because `/proc/locks` is read in pieces, between which others lock and unlock.
+#[track_caller]
+fn locked_as(path: &Path, expected: &[String]) {
+    until(&format!("{expected:?}"), || record_locks(path) == expected);
+}
+
 // Exclusion
 
 const REFUSED: &str = "11";
@@ -391,13 +397,13 @@ fn the_table_of_locks() {
     let place = Place::new();
     let daemon = place.told("lock wait claim", "ok");
     let pid = daemon.pid();
-    assert_eq!(record_locks(&place.pid_file()), [format!("FLOCK WRITE {pid} 0 EOF"), "OFDLCK WRITE -1 1 1".into()]);
+    locked_as(&place.pid_file(), &[format!("FLOCK WRITE {pid} 0 EOF"), "OFDLCK WRITE -1 1 1".into()]);
     let mut daemon = daemon;
     daemon.step();
     hear(&daemon, "ok");
-    assert_eq!(
-        record_locks(&place.pid_file()),
-        [format!("FLOCK WRITE {pid} 0 EOF"), "OFDLCK WRITE -1 1 2".into(), format!("POSIX WRITE {pid} 0 0")]
+    locked_as(
+        &place.pid_file(),
+        &[format!("FLOCK WRITE {pid} 0 EOF"), "OFDLCK WRITE -1 1 2".into(), format!("POSIX WRITE {pid} 0 0")],
     );
 }
 
@@ -490,13 +496,16 @@ fn a_daemon_that_reopened() {
 fn asking_does_not_disturb() {
     let place = Place::new();
     let daemon = place.told("lock claim", "ok ok");
-    let before = (record_locks(&place.pid_file()), snapshot(place.directory.path()));
+    let before = snapshot(place.directory.path());
+    let pid = daemon.pid();
+    let locks = [format!("FLOCK WRITE {pid} 0 EOF"), "OFDLCK WRITE -1 1 2".into(), format!("POSIX WRITE {pid} 0 0")];
     let askers: Vec<_> = (0..4).map(|_| place.takes("holder open")).collect();
     for asker in &askers {
         assert_eq!(asker.hear(), format!("{:?}", running(daemon.pid())));
         hear(asker, "ok");
     }
-    assert_eq!((record_locks(&place.pid_file()), snapshot(place.directory.path())), before);
+    locked_as(&place.pid_file(), &locks);
+    assert_eq!(snapshot(place.directory.path()), before);
     // Somebody who has the file open for asking refuses nobody's start.
     drop(daemon);
     let file = open_pid_file(&c_path(place.pid_file())).expect("the file");
@@ -629,7 +638,7 @@ fn a_reader_cannot_pose() {
     fs::write(place.pid_file(), "1\n").expect("a stale file");
     let reader = fixture("poses").arg(place.pid_file()).start();
     hear(&reader, "locked");
-    assert_eq!(record_locks(&place.pid_file()), ["OFDLCK READ -1 1 2".into(), format!("POSIX READ {} 0 0", reader.pid())]);
+    locked_as(&place.pid_file(), &["OFDLCK READ -1 1 2".into(), format!("POSIX READ {} 0 0", reader.pid())]);
     assert_eq!(place.holder(), Holder::Nobody);
 }
 
@@ -701,35 +710,53 @@ fn bad_places() {
     set_mode(&at("unsearchable"), 0o700);
 }
 
-/// A start that is halted before it opens the file; meanwhile something else comes to stand there.
+/// Halted before the file is opened; meanwhile what is called `bad` comes to stand there.
 fn turns_bad() {
     let path = PathBuf::from(argument(1));
     let mut halt = Halt::at(&[libc::SYS_openat]);
-    halt.start(|| tell(word(PidFile::lock(path_argument()))));
+    halt.start(|| match kind_argument().as_str() {
+        "lock" => tell(word(PidFile::lock(path_argument()))),
+        _ => tell(word(open_pid_file(path_argument()))),
+    });
     let mut tries = 0;
     while let Some(halted) = halt.next() {
         tries += 1;
         // The first is that of the directory.
-        match kind_argument().as_str() {
-            _ if tries != 2 => {}
-            "fifo" => mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).expect("a FIFO"),
-            "directory" => fs::create_dir(&path).expect("a directory"),
-            "symlink" => symlink("other", &path).expect("a link"),
-            "link" => fs::hard_link(path.with_file_name("other"), &path).expect("a link"),
-            kind => panic!("no kind: {kind}"),
+        if tries == 2 {
+            fs::rename(path.with_file_name("bad"), &path).expect("something bad");
         }
         halt.go(halted);
     }
 }
 
 fn a_place_that_turns_bad() {
-    for (kind, errno) in [("fifo", 22), ("directory", 21), ("symlink", 40), ("link", 31)] {
-        let place = Place::new();
-        let other = place.directory.path().join("other");
-        fs::write(&other, "1\n").expect("a file");
-        let told = fixture("turns_bad").arg(place.pid_file()).arg(kind).run().0;
-        assert_eq!(told, format!("{errno}\n"), "{kind}");
-        assert_eq!(fs::read_to_string(&other).expect("the file"), "1\n", "{kind}");
+    let cases = [
+        ("fifo", 22, &["lock", "open"][..]),
+        ("symlink", 40, &["lock", "open"]),
+        ("dangling", 40, &["lock", "open"]),
+        ("directory", 21, &["lock"]),
+        ("link", 31, &["lock"]),
+    ];
+    for (kind, errno, functions) in cases {
+        for function in functions {
+            let place = Place::new();
+            let [other, bad] = ["other", "bad"].map(|name| place.directory.path().join(name));
+            fs::write(&other, "1\n").expect("a file");
+            match kind {
+                "fifo" => mknodat(CWD, &bad, FileType::Fifo, Mode::from_raw_mode(0o600), 0).expect("a FIFO"),
+                "symlink" => symlink("other", &bad).expect("a link"),
+                "dangling" => symlink("missing", &bad).expect("a link"),
+                "directory" => fs::create_dir(&bad).expect("a directory"),
+                _ => fs::hard_link(&other, &bad).expect("a link"),
+            }
+            if *function == "open" {
+                fs::write(place.pid_file(), "1\n").expect("a file");
+            }
+            let told = fixture("turns_bad").arg(place.pid_file()).arg(function).run().0;
+            assert_eq!(told, format!("{errno}\n"), "{kind} {function}");
+            assert_eq!(fs::read_to_string(&other).expect("the file"), "1\n", "{kind} {function}");
+            assert_eq!(fs::read_dir(place.directory.path()).expect("the directory").count(), 2, "{kind} {function}");
+        }
     }
 }
 
@@ -1091,7 +1118,8 @@ fn across_exec() {
         match steps {
             "lock claim keep exec" => {
                 assert_eq!(place.holder(), running(pid));
-                assert!(record_locks(&place.pid_file()).contains(&format!("POSIX WRITE {pid} 0 0")));
+                let claim = format!("POSIX WRITE {pid} 0 0");
+                until("the claim is seen", || record_locks(&place.pid_file()).contains(&claim));
                 place.told("lock", REFUSED);
             }
             "lock keep exec" => assert_eq!(place.holder(), Holder::Starting),
@@ -1144,7 +1172,7 @@ fn replaced_while_it_is_locked() {
             hear(&starter, "ok");
             assert_eq!(place.holder(), Holder::Starting);
             assert_eq!(place.content(), "");
-            assert!(record_locks(&place.pid_file()).iter().any(|lock| lock.starts_with("FLOCK")));
+            until("the new file is locked", || record_locks(&place.pid_file()).iter().any(|lock| lock.starts_with("FLOCK")));
             place.told("lock", REFUSED);
             starter.release();
             assert_eq!(starter.hear(), (times + 1).to_string());
