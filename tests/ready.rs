@@ -24,6 +24,9 @@ fn main() {
             ("times_out", times_out),
             ("lives_on", lives_on),
             ("stays_between", stays_between),
+            ("looked_at_late", looked_at_late),
+            ("stranger", stranger),
+            ("waits", wait_release),
             ("not_adopted", not_adopted),
             ("waiter_killed", waiter_killed),
             ("kernel_reaps", kernel_reaps),
@@ -41,6 +44,8 @@ fn main() {
             test("a_daemon_that_is_late_is_killed", a_daemon_that_is_late_is_killed),
             test("a_daemon_that_failed_and_lives_on_is_killed_in_time", a_daemon_that_failed_and_lives_on),
             test("a_process_between_that_stays_is_killed_in_time", a_process_between_that_stays),
+            test("a_daemon_that_ended_before_anybody_looked_is_told", a_daemon_that_ended_before_anybody_looked),
+            test("a_stranger_is_not_killed", a_stranger_is_not_killed),
             test("a_daemon_that_is_not_adopted_is_told_by_the_pipe", a_daemon_that_is_not_adopted),
             test("a_daemon_outlives_its_waiter", a_daemon_outlives_its_waiter),
             test("a_caller_that_ignores_its_children_learns_of_the_end", a_caller_that_ignores_its_children),
@@ -312,26 +317,94 @@ fn a_daemon_that_failed_and_lives_on() {
     }
 }
 
-/// The process that forks the daemon does not exit.
+/// There is no session, and the process that forks the daemon, if it does, does not exit.
 fn stays_between() {
+    let what = std::env::args().nth(1).expect("a case");
     set_child_subreaper(true).expect("a subreaper");
     let (waiter, notifier) = ready_pipe().expect("a pipe");
     if let Fork::Parent(child) = fork().expect("fork") {
         drop(notifier);
         return tell_outcome(waiter.wait(child, Some(SHORT)));
     }
-    if fork().expect("fork") == Fork::Child {
+    if what != "no daemon" && fork().expect("fork") == Fork::Child {
         notifier.announce().expect("a word");
-        notifier.ready().expect("a word");
+        if what == "ready" {
+            notifier.ready().expect("a word");
+        }
     }
     wait_release();
     exit(0);
 }
 
 fn a_process_between_that_stays() {
-    let running = fixture("stays_between").start();
+    let running = fixture("stays_between").arg("ready").start();
     assert_eq!(running.hear(), "ready");
-    assert!(running.hear().starts_with("daemon "));
+    let daemon = running.hear();
+    let daemon = daemon.strip_prefix("daemon ").and_then(|pid| pid.parse().ok()).expect("a pid");
+    assert_eq!(proc::children(running.pid()), [daemon]);
+    for what in ["silent", "no daemon"] {
+        let running = fixture("stays_between").arg(what).start();
+        let late = [Errno::TIMEDOUT.raw_os_error().to_string(), "nobody left".into()];
+        assert_eq!([running.hear(), running.hear()], late, "{what}");
+    }
+}
+
+/// The daemon has ended when the waiter begins, and perhaps a child of it still holds the pipe.
+fn looked_at_late() {
+    let what = std::env::args().nth(1).expect("a case");
+    if what == "kernel reaps" {
+        reap_by_kernel().expect("SIGCHLD ignored");
+    }
+    let (waiter, notifier) = ready_pipe().expect("a pipe");
+    if let Fork::Parent(child) = fork().expect("fork") {
+        drop(notifier);
+        wait_end(child.as_raw_nonzero().get());
+        if what == "kernel reaps" {
+            support::until("it is reaped", || rustix::process::test_kill_process(child) == Err(Errno::SRCH));
+        }
+        return tell_outcome(waiter.wait(child, Some(support::LIMIT)));
+    }
+    notifier.announce().expect("a word");
+    if what == "executes a moment" {
+        run(c"/bin/sh", &[c"sh", c"-c", c"exit 3"]);
+    }
+    if fork().expect("fork") == Fork::Child {
+        wait_release();
+    }
+    exit(3);
+}
+
+fn a_daemon_that_ended_before_anybody_looked() {
+    for (what, outcome) in
+        [("kernel reaps", "died"), ("leaves a child", "died Some(3) None"), ("executes a moment", "died Some(3) None")]
+    {
+        let running = fixture("looked_at_late").arg(what).start();
+        assert_eq!([running.hear(), running.hear()], [outcome, "nobody left"], "{what}");
+    }
+}
+
+/// The pid that comes over the pipe is that of a process which is none of the waiter's.
+fn stranger() {
+    let pid: i32 = std::env::args().nth(1).expect("a pid").parse().expect("a number");
+    for last in [&b""[..], b"x"] {
+        tell(say(wait_for(2, Some(SHORT), |notifier| {
+            let pipe = notifier.descriptors().next().expect("the pipe");
+            let [a, b, c, d] = pid.to_ne_bytes();
+            write(pipe, &[b'p', 0, 0, 0, a, b, c, d]).expect("written");
+            write(pipe, last).expect("written");
+            wait_release();
+        })));
+    }
+}
+
+fn a_stranger_is_not_killed() {
+    let mut stranger = fixture("waits").start();
+    let running = fixture("stranger").arg(stranger.pid().to_string()).start();
+    for errno in [Errno::TIMEDOUT, Errno::PROTO] {
+        assert_eq!(running.hear(), errno.raw_os_error().to_string());
+    }
+    stranger.release();
+    assert!(stranger.status().success());
 }
 
 /// Two forks, and nobody asked to adopt the daemon: its status goes elsewhere.
@@ -410,8 +483,11 @@ fn handler_interrupts() {
     let waiting = getpid();
     tell_outcome(wait_for(1, None, |notifier| {
         notifier.announce().expect("a word");
-        for _ in 0..100 {
+        let pid = waiting.as_raw_nonzero().get();
+        for _ in 0..10 {
+            support::until("the waiter sleeps", || proc::state(pid) == "S");
             kill_process(waiting, Signal::USR1).expect("the waiter");
+            support::until("it is delivered", || proc::signals(pid, "ShdPnd") == 0);
         }
         exit(3);
     }));
@@ -496,6 +572,10 @@ fn newline() {
     tell(word(waited));
     drop(write_end);
     tell(format!("{:?}", wait_newline(&read_end, &me, None)));
+    // A stream whose end can be read.
+    let (read_end, write_end) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    drop(write_end);
+    tell(format!("{:?}", wait_newline(&read_end, &me, None)));
     // A process that has ended, with a copy of the write end left in this one.
     let (read_end, _write_end) = pipe();
     let Fork::Parent(child) = fork().expect("fork") else { exit(0) };
@@ -506,5 +586,5 @@ fn newline() {
 
 fn a_newline_is_waited_for() {
     let timed_out = Errno::TIMEDOUT.raw_os_error();
-    assert_eq!(fixture("newline").run().0, format!("Ok(true)\n{timed_out}\nOk(false)\nOk(false)\n"));
+    assert_eq!(fixture("newline").run().0, format!("Ok(true)\n{timed_out}\nOk(false)\nOk(false)\nOk(false)\n"));
 }

@@ -146,6 +146,9 @@ fn blocks() {
         tell("set");
         support::wait_byte();
     }
+    block_signals(SignalSet::ALL).expect("a mask");
+    tell("all");
+    support::wait_byte();
 }
 
 fn the_mask_is_what_was_asked_for() {
@@ -161,8 +164,10 @@ fn the_mask_is_what_was_asked_for() {
     after(format!("{first:?}"), bit(1) | bit(15) | bit(40) | bit(64));
     after(format!("{:?}", first.with(64)), bit(1) | bit(40) | bit(64));
     // The C library's own are never blocked.
-    after("set".into(), !FIXED & if cfg!(feature = "std") { !LIBCS } else { !0 });
+    let all = !FIXED & if cfg!(feature = "std") { !LIBCS } else { !0 };
+    after("set".into(), all);
     after("set".into(), bit(2));
+    after("all".into(), all);
 }
 
 /// Sends this process a signal, which stays pending if it is blocked.
