@@ -76,14 +76,17 @@ fn everything_is_dropped() {
 }
 
 fn keeps_capabilities() {
-    let bits = (libc::PR_SET_KEEPCAPS, libc::PR_SET_SECUREBITS);
-    if std::env::args().nth(1).as_deref() == Some("keepcaps") {
+    match std::env::args().nth(1).as_deref() {
         // SAFETY: the call takes numbers.
-        assert_eq!(unsafe { libc::prctl(bits.0, 1, 0, 0, 0) }, 0);
-    } else {
+        Some("keepcaps") => assert_eq!(unsafe { libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0) }, 0),
         // SECBIT_NO_SETUID_FIXUP: a change of the user leaves the capabilities.
         // SAFETY: the call takes numbers.
-        assert_eq!(unsafe { libc::prctl(bits.1, 1 << 2, 0, 0, 0) }, 0);
+        Some("no_setuid_fixup") => assert_eq!(unsafe { libc::prctl(libc::PR_SET_SECUREBITS, 1 << 2, 0, 0, 0) }, 0),
+        // What a change of the user never takes away.
+        _ => {
+            let some = CapabilitySet::SETUID | CapabilitySet::SETGID;
+            set_capabilities(None, CapabilitySets { effective: some, permitted: some, inheritable: some }).expect("capset");
+        }
     }
     tell(word(drop_privileges(&nobody(&[]))));
     tell(word(setresuid(Uid::ROOT)));
@@ -91,7 +94,7 @@ fn keeps_capabilities() {
 }
 
 fn capabilities_that_would_survive_are_given_up() {
-    for how in ["keepcaps", "no_setuid_fixup"] {
+    for how in ["keepcaps", "no_setuid_fixup", "inheritable"] {
         let running = fixture("keeps_capabilities").arg(how).start();
         assert_eq!([running.hear(), running.hear()], ["ok", "1"], "{how}");
         is_nobody(running.pid(), &[]);
