@@ -114,8 +114,9 @@ impl Waiter {
     /// ([`set_child_subreaper`](crate::set_child_subreaper)) from before the first fork on. Reaps `child` and the daemon if they have
     /// ended; of a daemon that has not announced itself, all that is in the group of `child`.
     ///
-    /// Not more than `timeout`, if there is one: then the daemon is killed, and so is a process between that does not exit. Without `/proc`, a daemon that has closed
-    /// the pipe and does not end within a fifth of a second counts as one that has executed a program.
+    /// Not more than `timeout`, if there is one: then the daemon is killed, and so is a process between that does not
+    /// exit. Without `/proc`, a daemon that has closed the pipe and does not end within a fifth of a second counts as one
+    /// that has executed a program.
     ///
     /// # Errors
     ///
@@ -227,19 +228,18 @@ impl Watched {
             Ok(flags) => flags & PF_FORKNOEXEC != 0 || self.has_ended(),
             // No /proc, or no such process. One that ends has closed the pipe a moment before.
             Err(_) => (0..GRACE).any(|_| {
-                let ended = self.has_ended();
-                if !ended {
+                self.has_ended() || {
                     pause();
+                    false
                 }
-                ended
             }),
         };
         if ended { Outcome::Died(self.reap(deadline)) } else { Outcome::Ready(self.pid) }
     }
 
     fn has_ended(&self) -> bool {
-        match waitid(WaitId::Pid(self.pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT) {
-            Ok(status) => status.is_some(),
+        match look(WaitId::Pid(self.pid)) {
+            Ok(ended) => ended,
             Err(_) => test_kill_process(self.pid) == Err(Errno::SRCH),
         }
     }
@@ -259,7 +259,7 @@ impl Watched {
         }
         // Nobody has told its pid: if there was a second fork, the daemon is, as nobody else, in the
         // group of the child.
-        retry_on_intr(|| waitpgid(self.child, WaitOptions::empty())).ok().flatten().map(|(_, status)| status).or(status)
+        self::status(|| waitpgid(self.child, WaitOptions::empty())).or(status)
     }
 
     /// The process between this one and the daemon exits right after its fork.
@@ -298,11 +298,21 @@ fn ends(pidfd: &OwnedFd, deadline: Deadline) -> bool {
 }
 
 fn is_child(id: WaitId<'_>) -> bool {
-    waitid(id, WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT).is_ok()
+    look(id).is_ok()
+}
+
+/// Whether the child has ended, without reaping it; an error if it is none.
+fn look(id: WaitId<'_>) -> Result<bool, Errno> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    waitid(id, options).map(|ended| ended.is_some())
 }
 
 fn status_of(pid: Pid) -> Option<WaitStatus> {
-    retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty())).ok().flatten().map(|(_, status)| status)
+    status(|| waitpid(Some(pid), WaitOptions::empty()))
+}
+
+fn status(wait: impl FnMut() -> Result<Option<(Pid, WaitStatus)>, Errno>) -> Option<WaitStatus> {
+    retry_on_intr(wait).ok().flatten().map(|(_, status)| status)
 }
 
 /// The daemon's side. Dropped without a word by the daemon, it says that it was cancelled (`ECANCELED`).
@@ -321,6 +331,9 @@ pub struct Notifier {
 
 impl Notifier {
     /// Tells the waiter this process's pid: it is the daemon, from here on.
+    ///
+    /// After a second fork it is the first thing to do. Without it the waiter knows the child and its group only: it
+    /// waits for the end of a program that the daemon executes, and past its timeout for a daemon that has failed and lives on.
     ///
     /// The first process of a pid namespace says nothing: the waiter, outside, knows it by another number, as its child.
     ///

@@ -13,14 +13,16 @@ use rustix::io::{Errno, read};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
-use std::ffi::CStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::time::Duration;
 use support::hostile::{self, Halt};
-use support::{Running, c_path, ends, fixture, proc, root_test, tell, temp_dir, test, until, wait_byte, wait_end, wait_release};
+use support::{
+    Running, argument, c_path, ends, fixture, path_argument, proc, root_test, tell, temp_dir, test, until, wait_byte, wait_end,
+    wait_release,
+};
 
 fn main() {
     support::main(
@@ -70,17 +72,9 @@ fn main() {
 
 // Fixtures
 
-fn argument(n: usize) -> String {
-    std::env::args().nth(n).expect("an argument")
-}
-
-fn path() -> &'static CStr {
-    Box::leak(c_path(argument(1)).into_boxed_c_str())
-}
-
 /// A locked and claimed pid file.
 fn claimed() -> PidFile<'static> {
-    let file = PidFile::lock(path()).expect("locked");
+    let file = PidFile::lock(path_argument()).expect("locked");
     file.claim().expect("claimed");
     file
 }
@@ -95,12 +89,12 @@ fn daemon() {
         "ignores" => ignore_signal(Signal::TERM).expect("ignored"),
         _ => {}
     }
-    let file = PidFile::lock(path()).expect("locked");
+    let file = PidFile::lock(path_argument()).expect("locked");
     if manner != "starts" {
         file.claim().expect("claimed");
     }
     if manner == "reopens" {
-        drop(openat(CWD, path(), OFlags::RDONLY, Mode::empty()).expect("the file"));
+        drop(openat(CWD, path_argument(), OFlags::RDONLY, Mode::empty()).expect("the file"));
     }
     if manner == "has a worker" {
         worker();
@@ -189,7 +183,7 @@ fn number_of(call: &str) -> i64 {
 
 /// Stops or signals whoever holds the pid file: the result, as a line.
 fn act(what: &str) -> String {
-    let file = open_pid_file(path()).expect("the pid file");
+    let file = open_pid_file(path_argument()).expect("the pid file");
     let line = match what {
         "stop" => stop(file, &Stop::default()).map(|stopped| format!("{stopped:?}")),
         "stop soon" => stop(file, &SOON).map(|stopped| format!("{stopped:?}")),

@@ -10,11 +10,10 @@ use daemon_steps::{
     exit, exit_status, fill_stdio, fork, holder, keep_env, open_pid_file, ready_pipe, reset_signals, set_child_subreaper,
     set_no_new_privs, set_signal_mask, setgroups, setsid, stdio_fd, stdio_file, stdio_null, tiocsctty, umask,
 };
-use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fd::BorrowedFd;
+use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::{Gid, Pid, Resource, Rlimit, Signal, Uid, WaitOptions, getpid, getrlimit, setrlimit};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char, c_int};
@@ -23,8 +22,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 use support::{
-    Fixture, HEAR, Running, TELL, c_path, channel, ends, fixture, hostile, proc, root_test, tell, temp_dir, test, wait_byte,
-    wait_end, wait_release, weakened,
+    Fixture, HEAR, Running, TELL, argument, c_path, channel, ends, fixture, hostile, proc, root_test, tell, temp_dir, test,
+    tty::terminal, wait_byte, wait_end, wait_release, weakened,
 };
 
 fn main() {
@@ -79,10 +78,6 @@ fn main() {
 }
 
 // Plans
-
-fn argument(n: usize) -> String {
-    std::env::args().nth(n).expect("an argument")
-}
 
 fn leaked<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))
@@ -295,15 +290,6 @@ fn fill_table() {
         setrlimit(Resource::Nofile, Rlimit { current: Some(100_400), ..limit }).expect("below the hard limit");
     }
     tell(open_many(HEAR + 1, 100_400));
-}
-
-fn terminal() -> (OwnedFd, OwnedFd) {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a pty");
-    grantpt(&master).expect("grantpt");
-    unlockpt(&master).expect("unlockpt");
-    let name = ptsname(&master, Vec::new()).expect("ptsname");
-    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    (master, openat(CWD, &*name, flags, Mode::empty()).expect("the terminal"))
 }
 
 const STATES: &[&str] = &[

@@ -15,13 +15,16 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 use std::collections::BTreeMap;
 use std::ffi::{CStr, OsString};
 use std::fs;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use support::hostile::{self, Halt};
-use support::{HEAR, Running, c_path, fixture, proc, root_test, tell, temp_dir, test, until, wait_byte, wait_release, word};
+use support::{
+    HEAR, Running, argument, c_path, fixture, path_argument, proc, root_test, tell, temp_dir, test, until, wait_byte,
+    wait_release, word,
+};
 
 fn main() {
     support::main(
@@ -96,19 +99,11 @@ fn main() {
 
 // A fixture that takes steps
 
-fn argument(n: usize) -> OsString {
-    std::env::args_os().nth(n).expect("an argument")
-}
-
-fn path_argument() -> &'static CStr {
-    Box::leak(c_path(argument(1)).into_boxed_c_str())
-}
-
 /// Takes the steps that the second argument lists, on the pid file that the first names; tells how each went.
 fn steps() {
     let path = path_argument();
     let mut file = None;
-    for step in argument(2).to_str().expect("words").split_whitespace() {
+    for step in argument(2).split_whitespace() {
         match (step, &mut file) {
             ("lock", _) => {
                 let locked = PidFile::lock(path);
@@ -571,12 +566,8 @@ fn lock_bytes(file: &fs::File, command: i32, kind: i32, start: i64, length: i64)
     assert_eq!(unsafe { libc::fcntl(file.as_raw_fd(), command, &raw const lock) }, 0);
 }
 
-fn kind_argument() -> String {
-    argument(2).into_string().expect("a word")
-}
-
 fn foreign() {
-    let _file = foreign_lock(Path::new(&argument(1)), &kind_argument());
+    let _file = foreign_lock(Path::new(&argument(1)), &argument(2));
     tell("locked");
     wait_release();
 }
@@ -597,7 +588,7 @@ fn a_foreign_lock() {
 
 /// Lets go of a foreign lock when the start has met it, and tries again.
 fn foreign_probe() {
-    let mut probe = Some(foreign_lock(Path::new(&argument(1)), &kind_argument()));
+    let mut probe = Some(foreign_lock(Path::new(&argument(1)), &argument(2)));
     let mut halt = Halt::at(&[libc::SYS_flock]);
     halt.start(|| {
         probe = None;
@@ -714,7 +705,7 @@ fn bad_places() {
 fn turns_bad() {
     let path = PathBuf::from(argument(1));
     let mut halt = Halt::at(&[libc::SYS_openat]);
-    halt.start(|| match kind_argument().as_str() {
+    halt.start(|| match argument(2).as_str() {
         "lock" => tell(word(PidFile::lock(path_argument()))),
         _ => tell(word(open_pid_file(path_argument()))),
     });
@@ -1140,7 +1131,7 @@ fn across_exec() {
 fn replaced() {
     let path = PathBuf::from(argument(1));
     let how = argument(2);
-    let times: u32 = argument(3).to_str().and_then(|n| n.parse().ok()).expect("a number");
+    let times: u32 = argument(3).parse().expect("a number");
     let mut halt = Halt::at(&[libc::SYS_flock]);
     halt.start(|| {
         let locked = PidFile::lock(path_argument());

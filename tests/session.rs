@@ -6,12 +6,10 @@ mod support;
 
 use daemon_steps::{Fork, fork, ignore_signal, reset_signals, setsid, tiocnotty, tiocsctty};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use support::{fixture, hostile, proc, root_test, tell, test, wait_byte, wait_release, word};
+use support::{fixture, hostile, proc, root_test, tell, test, tty::terminal, wait_byte, wait_release, word};
 
 fn main() {
     support::main(
@@ -52,16 +50,6 @@ fn main() {
             root_test("without_dev_there_is_no_telling", without_dev_there_is_no_telling),
         ],
     );
-}
-
-/// A terminal: both of its sides.
-fn terminal() -> (OwnedFd, OwnedFd) {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a pty");
-    grantpt(&master).expect("grantpt");
-    unlockpt(&master).expect("unlockpt");
-    let name = ptsname(&master, Vec::new()).expect("ptsname");
-    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    (master, openat(CWD, &*name, flags, Mode::empty()).expect("the terminal"))
 }
 
 fn creates() {

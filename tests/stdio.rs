@@ -9,14 +9,13 @@ use rustix::fd::{BorrowedFd, RawFd};
 use rustix::fs::Mode;
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Instant;
 use support::{
-    Fixture, HEAR, LIMIT, Running, c_path, channel, fixture, hostile, proc, root_test, tell, temp_dir, test, wait_byte,
+    Fixture, HEAR, LIMIT, Running, c_path, channel, fixture, hostile, proc, root_test, tell, temp_dir, test, tty::pty, wait_byte,
     wait_release, word,
 };
 
@@ -436,10 +435,7 @@ fn a_fifo_is_waited_for_through_signals() {
 
 fn terminal() {
     setsid().expect("setsid");
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a pty");
-    grantpt(&master).expect("grantpt");
-    unlockpt(&master).expect("unlockpt");
-    let name = ptsname(&master, Vec::new()).expect("ptsname");
+    let (_master, name) = pty();
     tell(word(stdio_file(stream(), &name, Mode::empty())));
     wait_release();
 }

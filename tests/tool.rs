@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use support::{
-    Fixture, HEAR, LIMIT, Running, TELL, c_path, fixture, hostile, proc, readable, root_test, tell, temp_dir, test, until,
-    wait_end, wait_release,
+    Fixture, HEAR, LIMIT, Running, TELL, c_path, fixture, hostile, proc, readable, root_test, tell, temp_dir, test, tty::pty,
+    until, wait_end, wait_release,
 };
 
 fn main() {
@@ -1049,11 +1049,7 @@ fn a_pipeline_ends() {
 
 /// Leads a session with a controlling terminal, starts a daemon from it, and hangs it up at the end.
 fn has_a_terminal() {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a pty");
-    grantpt(&master).expect("grantpt");
-    unlockpt(&master).expect("unlockpt");
-    let name = ptsname(&master, Vec::new()).expect("a name");
+    let (_master, name) = pty();
     rustix::process::setsid().expect("a session");
     let open = || fs::OpenOptions::new().read(true).write(true).open(name.to_str().expect("utf-8")).expect("the terminal");
     // The first terminal that a session's leader opens is its controlling terminal.

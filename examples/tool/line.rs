@@ -3,6 +3,7 @@
 use core::ffi::CStr;
 use rustix::fd::{BorrowedFd, RawFd};
 use rustix::io::{retry_on_intr, write};
+use rustix::process::Pid;
 
 /// Longer lines are cut.
 const LENGTH: usize = 1024;
@@ -58,6 +59,10 @@ impl Line {
             }
         }
         self.bytes(digits.get(first..).unwrap_or_default())
+    }
+
+    pub(crate) fn pid(self, pid: Pid) -> Self {
+        self.number(pid.as_raw_nonzero().get().unsigned_abs().into())
     }
 
     /// Whether this is what it says so far.

@@ -13,7 +13,7 @@ pub(crate) fn report(pid: Pid) {
     // In the `/proc` of another pid namespace the number is another's.
     let mut link = [0; 512];
     let length = readlinkat_raw(CWD, c"/proc/self", &mut link[..]).unwrap_or(0);
-    if !Line::new().number(getpid().as_raw_nonzero().get().unsigned_abs().into()).is(link.get(..length).unwrap_or_default()) {
+    if !Line::new().pid(getpid()).is(link.get(..length).unwrap_or_default()) {
         return;
     }
     let Ok(process) = open_process(pid) else { return };
@@ -23,8 +23,7 @@ pub(crate) fn report(pid: Pid) {
     let field = |number: usize| stat.rsplit(|&byte| byte == b')').next()?.split(|&byte| byte == b' ').nth(number - 2);
     let session = field(6).unwrap_or(b"?");
     let terminal = field(7).map_or("?", |device| if device == b"0" { "none" } else { "it has one" });
-    let number = pid.as_raw_nonzero().get().unsigned_abs().into();
-    let leads = Line::new().number(number).is(session);
+    let leads = Line::new().pid(pid).is(session);
     item("session").bytes(session).text(if leads { ", which it leads" } else { ", which it does not lead" }).out();
     item("terminal").text(terminal).out();
     let length = readlinkat_raw(&process, c"cwd", &mut link[..]).unwrap_or(0);
@@ -45,7 +44,7 @@ fn item(name: &str) -> Line {
 }
 
 fn open_process(pid: Pid) -> Result<OwnedFd, Errno> {
-    let path = Line::new().text("/proc/").number(pid.as_raw_nonzero().get().unsigned_abs().into());
+    let path = Line::new().text("/proc/").pid(pid);
     openat(CWD, path.as_c_str(), OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 

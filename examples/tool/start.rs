@@ -128,7 +128,7 @@ fn refused(call: &Call<'_>, error: Error) -> i32 {
     if running {
         let line = Line::new().text("daemon: already ");
         match open_pid_file(call.pid_file).and_then(holder) {
-            Ok(Holder::Running(pid)) => line.text("running, pid ").number(pid.as_raw_nonzero().get().unsigned_abs().into()),
+            Ok(Holder::Running(pid)) => line.text("running, pid ").pid(pid),
             Ok(Holder::Starting) => line.text("starting"),
             Ok(Holder::OutOfSight) => line.text("running, in another pid namespace"),
             Ok(Holder::LeftBehind) => line.text("running: what a daemon that has ended left behind still holds its pid file"),
@@ -167,7 +167,7 @@ fn started(call: &Call<'_>, pid: Pid, ready: Option<ReadyFd>, left: bool) -> i32
     if left {
         Line::new().text("the pid file was left by an instance that has ended: ").shown(call.pid_file.to_bytes()).out();
     }
-    Line::new().text("started, pid ").number(pid.as_raw_nonzero().get().unsigned_abs().into()).out();
+    Line::new().text("started, pid ").pid(pid).out();
     report::report(pid);
     DONE
 }

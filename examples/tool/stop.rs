@@ -83,7 +83,7 @@ pub(crate) fn status(call: &Call<'_>) -> i32 {
 fn say(what: &str, pid: Option<Pid>, status: i32) -> i32 {
     let line = Line::new().text(what);
     match pid {
-        Some(pid) => line.number(pid.as_raw_nonzero().get().unsigned_abs().into()),
+        Some(pid) => line.pid(pid),
         None => line,
     }
     .out();

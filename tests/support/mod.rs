@@ -8,6 +8,7 @@
 
 pub mod hostile;
 pub mod proc;
+pub mod tty;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -184,6 +185,16 @@ impl Drop for Running {
         }
         let _ = self.child.wait();
     }
+}
+
+/// In a fixture: its argument number `n`, from 1.
+pub fn argument(n: usize) -> String {
+    std::env::args().nth(n).expect("an argument")
+}
+
+/// In a fixture: its first argument as a path that lives as long as the process.
+pub fn path_argument() -> &'static std::ffi::CStr {
+    Box::leak(c_path(argument(1)).into_boxed_c_str())
 }
 
 /// In a fixture: tells the test a line.
