@@ -3,12 +3,12 @@
 //! Composed, like [`daemonize`](crate::daemonize), of a step ([`holder`]) and the kernel's pidfds.
 
 use crate::pidfile::{Holder, holder};
-use crate::sys::Deadline;
+use crate::sys::{self, Deadline};
 use core::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Signal, pidfd_send_signal};
 
 /// How [`stop`] goes about it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,7 +50,7 @@ fn open_holder(pid_file: impl AsFd) -> Result<(Holder, Option<OwnedFd>), Errno> 
     let mut found = holder(&pid_file)?;
     for _ in 0..16 {
         let Holder::Running(pid) = found else { return Ok((found, None)) };
-        let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
+        let pidfd = match sys::pidfd_open(pid) {
             Err(Errno::SRCH) => None,
             pidfd => Some(pidfd?),
         };

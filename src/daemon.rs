@@ -263,66 +263,77 @@ pub fn exit_status(outcome: Outcome) -> i32 {
 /// # Ok::<(), daemon_steps::Error>(())
 /// ```
 pub fn detach<'p>(plan: &Plan<'_, 'p>) -> Result<Detached<'p>, Error> {
-    plan.check()?;
-    plan.take(Step::FillStdio, fill_stdio)?;
-    let pid_file = plan.take(Step::LockPidFile, || PidFile::lock(plan.pid_file.ok_or(Errno::INVAL)?))?;
-    let mut daemon = Daemon { pid_file, notifier: None };
-    let done = if plan.steps.contains(Steps::FORK) {
-        plan.through_forks(&mut daemon)
-    } else {
-        plan.take(Step::Setsid, setsid).and_then(|_| plan.in_place(&mut daemon)).map(|()| None)
+    let mut daemon = Daemon { pid_file: None, notifier: None };
+    let mut at = Step::FillStdio;
+    let outcome = match plan.take(&mut daemon, &mut at) {
+        Ok(None) => return Ok(Detached::Daemon(daemon)),
+        Ok(Some(ready @ Outcome::Ready(_))) => return Ok(Detached::Caller(ready)),
+        Ok(Some(outcome)) => outcome,
+        Err(errno) => Outcome::Failed(at.failed(errno)),
     };
-    match done {
-        Ok(None) => Ok(Detached::Daemon(daemon)),
-        Ok(Some(ready @ Outcome::Ready(_))) => Ok(Detached::Caller(ready)),
-        other => {
-            if let Some(file) = daemon.pid_file {
-                let _ = file.remove();
-            }
-            match other {
-                Ok(Some(Outcome::Failed(error))) | Err(error) => Err(error),
-                Ok(outcome) => Ok(Detached::Caller(outcome.unwrap_or(Outcome::Died(None)))),
-            }
-        }
+    if let Some(file) = daemon.pid_file {
+        let _ = file.remove();
+    }
+    match outcome {
+        Outcome::Failed(error) => Err(error),
+        outcome => Ok(Detached::Caller(outcome)),
     }
 }
 
 impl<'p> Plan<'_, 'p> {
-    /// Takes one step, if it is selected.
-    fn take<T>(&self, step: Step, act: impl FnOnce() -> Result<T, Errno>) -> Result<Option<T>, Error> {
-        if self.steps.bits() & (1 << step as u32) == 0 {
-            return Ok(None);
-        }
-        act().map(Some).map_err(|errno| step.failed(errno))
+    /// Whether the step is selected. `at` is the step that an error belongs to.
+    fn selects(&self, step: Step, at: &mut Step) -> bool {
+        *at = step;
+        self.steps.bits() & (1 << step as u32) != 0
     }
 
     /// A step that lacks what it needs is refused before anything has changed.
-    fn check(&self) -> Result<(), Error> {
+    fn check(&self, at: &mut Step) -> Result<(), Errno> {
         let lacks = [
             (Step::LockPidFile, self.pid_file.is_none()),
             (Step::ForkAgain, !self.steps.contains(Steps::FORK)),
             (Step::CloseFds, self.close.is_none()),
             (Step::ClaimPidFile, !self.steps.contains(Steps::LOCK_PID_FILE)),
         ];
-        lacks
-            .into_iter()
-            .try_for_each(|(step, lacks)| self.take(step, || if lacks { Err(Errno::INVAL) } else { Ok(()) }).map(drop))
+        let refused = lacks.into_iter().any(|(step, lacks)| lacks && self.selects(step, at));
+        if refused { Err(Errno::INVAL) } else { Ok(()) }
+    }
+
+    /// Takes the steps: `None` in the daemon, in the caller what has become of it.
+    fn take(&self, daemon: &mut Daemon<'p>, at: &mut Step) -> Result<Option<Outcome>, Errno> {
+        self.check(at)?;
+        if self.selects(Step::FillStdio, at) {
+            fill_stdio()?;
+        }
+        if self.selects(Step::LockPidFile, at) {
+            daemon.pid_file = Some(PidFile::lock(self.pid_file.ok_or(Errno::INVAL)?)?);
+        }
+        if self.steps.contains(Steps::FORK) {
+            return self.through_forks(daemon, at);
+        }
+        if self.selects(Step::Setsid, at) {
+            setsid()?;
+        }
+        self.in_place(daemon, at)?;
+        Ok(None)
     }
 
     /// Forks. The child goes on to become the daemon; the caller waits for its word.
     ///
     /// Signals are blocked meanwhile, so that no handler of the caller's runs in the child.
-    fn through_forks(&self, daemon: &mut Daemon<'p>) -> Result<Option<Outcome>, Error> {
-        let (waiter, notifier) = ready_pipe().map_err(|errno| Step::ReadyPipe.failed(errno))?;
-        let mask = block_signals(SignalSet::ALL).map_err(|errno| Step::Fork.failed(errno))?;
+    fn through_forks(&self, daemon: &mut Daemon<'p>, at: &mut Step) -> Result<Option<Outcome>, Errno> {
+        *at = Step::ReadyPipe;
+        let (waiter, notifier) = ready_pipe()?;
+        *at = Step::Fork;
+        let mask = block_signals(SignalSet::ALL)?;
         // So that this process has the daemon's status, and removes nothing before the daemon's end.
         let adopted = set_child_subreaper(true);
         let forked = adopted.and_then(|_| fork());
         if forked == Ok(Fork::Child) {
             drop(waiter);
             daemon.notifier = Some(notifier);
-            if let Err(error) = self.in_child(daemon, mask) {
-                let _ = daemon.notifier.take().map(|notifier| notifier.failed(error));
+            if let Err(errno) = self.in_child(daemon, mask, at) {
+                let _ = daemon.notifier.take().map(|notifier| notifier.failed(at.failed(errno)));
                 exit(1);
             }
             return Ok(None);
@@ -331,48 +342,79 @@ impl<'p> Plan<'_, 'p> {
         // The mask was set a moment ago, and can be set again.
         let _ = set_signal_mask(mask);
         let outcome = match forked {
-            Ok(Fork::Parent(child)) => waiter.wait(child, self.timeout).map_err(|errno| Step::Ready.failed(errno)),
-            Ok(Fork::Child) => Err(Step::Fork.failed(Errno::INVAL)),
-            Err(errno) => Err(Step::Fork.failed(errno)),
+            Ok(Fork::Parent(child)) => {
+                *at = Step::Ready;
+                waiter.wait(child, self.timeout)
+            }
+            Ok(Fork::Child) => Err(Errno::INVAL),
+            Err(errno) => Err(errno),
         };
         let _ = adopted.and_then(set_child_subreaper);
         outcome.map(Some)
     }
 
     /// The session, and the second fork, whose parent exits.
-    fn in_child(&self, daemon: &mut Daemon<'p>, mask: SignalSet) -> Result<(), Error> {
-        self.take(Step::Setsid, setsid)?;
-        if let Some(Fork::Parent(_)) = self.take(Step::ForkAgain, fork)? {
-            exit(0);
+    fn in_child(&self, daemon: &mut Daemon<'p>, mask: SignalSet, at: &mut Step) -> Result<(), Errno> {
+        if self.selects(Step::Setsid, at) {
+            setsid()?;
         }
+        if self.selects(Step::ForkAgain, at) {
+            if let Fork::Parent(_) = fork()? {
+                exit(0);
+            }
+        }
+        *at = Step::Ready;
         if let Some(notifier) = &daemon.notifier {
-            notifier.announce().map_err(|errno| Step::Ready.failed(errno))?;
+            notifier.announce()?;
         }
-        self.in_place(daemon)?;
-        if !self.steps.contains(Steps::SIGNAL_MASK) {
-            set_signal_mask(mask).map_err(|errno| Step::SignalMask.failed(errno))?;
+        self.in_place(daemon, at)?;
+        if !self.selects(Step::SignalMask, at) {
+            set_signal_mask(mask)?;
         }
-        self.take(Step::Ready, || daemon.notifier.take().map_or(Ok(()), Notifier::ready)).map(drop)
+        if self.selects(Step::Ready, at) { daemon.notifier.take().map_or(Ok(()), Notifier::ready) } else { Ok(()) }
     }
 
     /// The steps that need no process of their own.
-    fn in_place(&self, daemon: &mut Daemon<'p>) -> Result<(), Error> {
-        self.take(Step::Umask, || umask(self.umask))?;
-        self.take(Step::Stdio, || self.redirect())?;
-        self.take(Step::CloseFds, || self.close(daemon))?;
-        self.take(Step::ResetSignals, reset_signals)?;
-        self.take(Step::FilterEnv, || Ok(self.filter_env()))?;
-        self.take(Step::Chroot, || chroot(self.root))?;
-        self.take(Step::Chdir, || chdir(self.directory))?;
+    fn in_place(&self, daemon: &mut Daemon<'p>, at: &mut Step) -> Result<(), Errno> {
+        if self.selects(Step::Umask, at) {
+            umask(self.umask)?;
+        }
+        if self.selects(Step::Stdio, at) {
+            self.redirect()?;
+        }
+        if self.selects(Step::CloseFds, at) {
+            self.close(daemon)?;
+        }
+        if self.selects(Step::ResetSignals, at) {
+            reset_signals()?;
+        }
+        if self.selects(Step::FilterEnv, at) {
+            self.filter_env();
+        }
+        if self.selects(Step::Chroot, at) {
+            chroot(self.root)?;
+        }
+        if self.selects(Step::Chdir, at) {
+            chdir(self.directory)?;
+        }
         if let Some(file) = &mut daemon.pid_file {
-            self.take(Step::ClaimPidFile, || file.claim())?;
+            if self.selects(Step::ClaimPidFile, at) {
+                file.claim()?;
+            }
             if self.steps.contains(Steps::CHROOT) {
                 file.leave_directory();
             }
         }
-        self.take(Step::DropPrivileges, || drop_privileges(&self.ids))?;
-        self.take(Step::NoNewPrivs, set_no_new_privs)?;
-        self.take(Step::SignalMask, || set_signal_mask(self.signal_mask)).map(drop)
+        if self.selects(Step::DropPrivileges, at) {
+            drop_privileges(&self.ids)?;
+        }
+        if self.selects(Step::NoNewPrivs, at) {
+            set_no_new_privs()?;
+        }
+        if self.selects(Step::SignalMask, at) {
+            set_signal_mask(self.signal_mask)?;
+        }
+        Ok(())
     }
 
     fn redirect(&self) -> Result<(), Errno> {
@@ -392,12 +434,13 @@ impl<'p> Plan<'_, 'p> {
 
     fn close(&self, daemon: &Daemon<'p>) -> Result<(), Errno> {
         let CloseFds { keep } = self.close.ok_or(Errno::INVAL)?;
-        let pid_file = daemon.pid_file.iter().flat_map(PidFile::descriptors);
-        let notifier = daemon.notifier.iter().flat_map(Notifier::descriptors);
+        let pid_file = daemon.pid_file.as_ref().map(PidFile::descriptors);
+        let notifier = daemon.notifier.as_ref().map(Notifier::descriptors);
+        let keep = keep.iter().chain(pid_file.as_slice().as_flattened()).chain(notifier.as_slice().as_flattened());
         // SAFETY: the caller of `CloseFds::all_but` vouches for all but the steps' own, kept here.
         #[allow(unsafe_code)]
         unsafe {
-            close_except(3, keep.iter().copied().chain(pid_file).chain(notifier))
+            close_except(3, keep.copied())
         }
     }
 

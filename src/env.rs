@@ -66,6 +66,5 @@ fn filter(block: &EnvBlock<'_>, wanted: impl Fn(&CStr) -> bool) -> usize {
 
 /// Whether `entry` is `name=...`; a name ends at the first `=`.
 fn is_named(entry: &CStr, name: &CStr) -> bool {
-    let mut parts = entry.to_bytes().splitn(2, |&byte| byte == b'=');
-    parts.next() == Some(name.to_bytes()) && parts.next().is_some()
+    matches!(entry.to_bytes().strip_prefix(name.to_bytes()), Some([b'=', ..])) && !name.to_bytes().contains(&b'=')
 }

@@ -5,7 +5,7 @@
 use crate::sys;
 use core::mem::MaybeUninit;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
-use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
+use rustix::fs::{CWD, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
@@ -32,7 +32,7 @@ use rustix::process::{Resource, getrlimit};
 pub fn fill_stdio() -> Result<(), Errno> {
     for fd in 0..=2 {
         while !sys::is_open(fd)? {
-            let null = openat(CWD, c"/dev/null", OFlags::RDWR, Mode::empty())?;
+            let null = sys::openat(CWD, c"/dev/null", OFlags::RDWR, Mode::empty())?;
             // The lowest free number is this one, unless another thread was faster.
             if null.as_raw_fd() == fd {
                 let _ = null.into_raw_fd();
@@ -107,48 +107,51 @@ where
     K: IntoIterator<Item = BorrowedFd<'a>>,
     K::IntoIter: Clone,
 {
-    let first = first.max(0);
-    let keep = keep.into_iter().map(|fd| fd.as_raw_fd());
-    // SAFETY: the caller vouches for what is closed, whichever way it is closed.
-    let done = unsafe { by_range(first, &keep) };
-    // SAFETY: as above.
-    let done = done.or_else(|_| unsafe { by_proc(first, &keep) });
-    // SAFETY: as above.
-    done.or_else(|_| unsafe { by_limit(first, &keep) })
+    let keep = keep.into_iter();
+    // SAFETY: the caller vouches for what is closed.
+    unsafe { close_gaps(first.max(0), &|from| keep.clone().map(|fd| fd.as_raw_fd()).filter(|fd| *fd >= from).min()) }
 }
 
-/// One call for each gap between the kept.
-///
+/// The lowest kept number from this one on.
+type NextKept<'k> = &'k dyn Fn(RawFd) -> Option<RawFd>;
+
 /// # Safety
 ///
 /// That of [`close_except`]; of the other functions below as well.
-unsafe fn by_range(first: RawFd, keep: &(impl Iterator<Item = RawFd> + Clone)) -> Result<(), Errno> {
-    let mut from = first;
-    loop {
-        let kept = keep.clone().filter(|fd| *fd >= from).min();
-        match kept {
-            Some(kept) if kept == from => {}
+unsafe fn close_gaps(first: RawFd, keep: NextKept<'_>) -> Result<(), Errno> {
+    // SAFETY: the caller vouches for what is closed, whichever way it is closed.
+    let done = unsafe { by_range(first, keep) };
+    // SAFETY: as above.
+    let done = done.or_else(|_| unsafe { by_proc(first, keep) });
+    // SAFETY: as above.
+    done.or_else(|_| unsafe { by_limit(first, keep) })
+}
+
+/// One call for each gap between the kept.
+unsafe fn by_range(mut from: RawFd, keep: NextKept<'_>) -> Result<(), Errno> {
+    while let Some(kept) = keep(from) {
+        if kept > from {
             // SAFETY: the caller vouches for the descriptors in the gap.
-            Some(kept) => unsafe { sys::close_range(from, kept as u32 - 1) }?,
-            // SAFETY: the caller vouches for the rest.
-            None => return unsafe { sys::close_range(from, u32::MAX) },
+            unsafe { sys::close_range(from, kept as u32 - 1) }?;
         }
-        from = match kept.and_then(|kept| kept.checked_add(1)) {
-            Some(next) => next,
+        match kept.checked_add(1) {
+            Some(next) => from = next,
             None => return Ok(()),
-        };
+        }
     }
+    // SAFETY: the caller vouches for the rest.
+    unsafe { sys::close_range(from, u32::MAX) }
 }
 
 /// Opens `/proc/self/fd`; if the table is full it closes one descriptor for that.
-unsafe fn open_proc(first: RawFd, keep: &(impl Iterator<Item = RawFd> + Clone)) -> Result<OwnedFd, Errno> {
-    let open = || openat(CWD, c"/proc/self/fd", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+unsafe fn open_proc(first: RawFd, keep: NextKept<'_>) -> Result<OwnedFd, Errno> {
+    let open = || sys::openat(CWD, c"/proc/self/fd", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     match open() {
         Err(Errno::MFILE) => {}
         done => return done,
     }
     // All numbers below the limit are in use: the first that may be closed frees a place, or none does.
-    if let Some(fd) = (first..RawFd::MAX).find(|fd| !is_kept(*fd, keep)) {
+    if let Some(fd) = (first..RawFd::MAX).find(|fd| keep(*fd) != Some(*fd)) {
         // SAFETY: the caller vouches for it.
         unsafe { close(fd) }?;
     }
@@ -156,7 +159,7 @@ unsafe fn open_proc(first: RawFd, keep: &(impl Iterator<Item = RawFd> + Clone)) 
 }
 
 /// What `/proc/self/fd` lists.
-unsafe fn by_proc(first: RawFd, keep: &(impl Iterator<Item = RawFd> + Clone)) -> Result<(), Errno> {
+unsafe fn by_proc(first: RawFd, keep: NextKept<'_>) -> Result<(), Errno> {
     // SAFETY: the caller vouches for what it may close.
     let proc = unsafe { open_proc(first, keep) }?;
     let mut buffer = [MaybeUninit::uninit(); 512];
@@ -165,7 +168,7 @@ unsafe fn by_proc(first: RawFd, keep: &(impl Iterator<Item = RawFd> + Clone)) ->
     while let Some(entry) = entries.next() {
         // `.` and `..` are no numbers.
         let fd = sys::number(entry?.file_name().to_bytes()).map(|fd| fd as RawFd);
-        if let Some(fd) = fd.filter(|fd| *fd >= first && *fd != proc.as_raw_fd() && !is_kept(*fd, keep)) {
+        if let Some(fd) = fd.filter(|fd| *fd >= first && *fd != proc.as_raw_fd() && keep(*fd) != Some(*fd)) {
             // SAFETY: the caller vouches for it.
             unsafe { close(fd) }?;
         }
@@ -174,12 +177,10 @@ unsafe fn by_proc(first: RawFd, keep: &(impl Iterator<Item = RawFd> + Clone)) ->
 }
 
 /// Every number that the process may have got.
-unsafe fn by_limit(first: RawFd, keep: &(impl Iterator<Item = RawFd> + Clone)) -> Result<(), Errno> {
-    for fd in first..hard_limit() {
-        if !is_kept(fd, keep) {
-            // SAFETY: the caller vouches for it.
-            unsafe { close(fd) }?;
-        }
+unsafe fn by_limit(first: RawFd, keep: NextKept<'_>) -> Result<(), Errno> {
+    for fd in (first..hard_limit()).filter(|fd| keep(*fd) != Some(*fd)) {
+        // SAFETY: the caller vouches for it.
+        unsafe { close(fd) }?;
     }
     Ok(())
 }
@@ -188,10 +189,6 @@ unsafe fn by_limit(first: RawFd, keep: &(impl Iterator<Item = RawFd> + Clone)) -
 fn hard_limit() -> RawFd {
     let limit = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
     limit.try_into().unwrap_or(RawFd::MAX)
-}
-
-fn is_kept(fd: RawFd, keep: &(impl Iterator<Item = RawFd> + Clone)) -> bool {
-    keep.clone().any(|kept| kept == fd)
 }
 
 /// Closes one. Whatever error close(2) reports, it is gone, unless the call itself was denied.

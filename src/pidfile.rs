@@ -13,7 +13,7 @@
 use crate::sys::{self, Decimal, Locker};
 use core::ffi::CStr;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, ftruncate, openat, statat, unlinkat};
+use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, ftruncate, statat, unlinkat};
 use rustix::io::{Errno, FdFlags, fcntl_setfd, pwrite, retry_on_intr};
 use rustix::process::{Pid, geteuid, getpid};
 
@@ -255,8 +255,10 @@ impl<'p> PidFile<'p> {
     }
 
     /// The descriptors that [`close_except`](crate::close_except) must keep.
-    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> + Clone {
-        core::iter::once(self.file.as_fd()).chain(self.dir.as_ref().map(AsFd::as_fd))
+    #[must_use]
+    pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
+        let file = self.file.as_fd();
+        [file, self.dir.as_ref().map_or(file, AsFd::as_fd)]
     }
 }
 
@@ -427,8 +429,8 @@ fn take(file: &OwnedFd, start: bool) -> Result<(), Errno> {
 
 /// Opens above the standard streams, without following, waiting, or becoming anybody's terminal.
 fn open(dir: &OwnedFd, name: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
-    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    sys::above_stdio(retry_on_intr(|| openat(dir, name, flags, Mode::from_raw_mode(0o644)))?)
+    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    sys::above_stdio(sys::openat(dir.as_fd(), name, flags, Mode::from_raw_mode(0o644))?)
 }
 
 fn regular(stat: &Stat) -> Result<(), Errno> {
@@ -449,32 +451,35 @@ fn same(a: &Stat, b: &Stat) -> bool {
 /// openat(2) wants a null at the end of the directory's path, where a slash stands, so that path
 /// is copied; in pieces, because a buffer of `PATH_MAX` is more stack than all else here together.
 fn parent(path: &CStr) -> Result<(OwnedFd, &CStr), Errno> {
-    let bytes = path.to_bytes_with_nul();
-    if bytes.len() > 4096 {
+    let mut rest = path.to_bytes_with_nul();
+    if rest.len() > 4096 {
         return Err(Errno::NAMETOOLONG);
     }
-    let name_at = bytes.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
-    let (mut rest, name) = bytes.split_at(name_at);
-    let name = CStr::from_bytes_with_nul(name).map_err(|_| Errno::INVAL)?;
-    if matches!(name.to_bytes(), b"" | b"." | b"..") {
-        return Err(Errno::ISDIR);
+    let mut dir =
+        sys::openat(CWD, if rest.starts_with(b"/") { c"/" } else { c"." }, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    loop {
+        // What follows a piece is relative: were the cut between two slashes, the second would lead to the root.
+        while let [b'/', more @ ..] = rest {
+            rest = more;
+        }
+        let mut piece = [0; 256];
+        let mut length = 0;
+        for (at, (to, from)) in piece.iter_mut().zip(rest).enumerate() {
+            *to = *from;
+            if *from == b'/' {
+                length = at;
+            }
+        }
+        if length == 0 {
+            break;
+        }
+        piece.iter_mut().skip(length).for_each(|byte| *byte = 0);
+        dir = sys::openat(dir.as_fd(), sys::c_str(&piece)?, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        rest = rest.get(length..).unwrap_or_default();
     }
-    let mut dir = None;
-    while dir.is_none() || !rest.is_empty() {
-        let piece_length = match rest.get(..256) {
-            Some(head) => head.iter().rposition(|&byte| byte == b'/').ok_or(Errno::NAMETOOLONG)? + 1,
-            None => rest.len(),
-        };
-        let (head, tail) = rest.split_at(piece_length);
-        let mut piece = [0; 257];
-        piece.iter_mut().zip(head).for_each(|(to, from)| *to = *from);
-        let piece = CStr::from_bytes_until_nul(&piece).map_err(|_| Errno::INVAL)?;
-        let piece = if piece.is_empty() { c"." } else { piece };
-        let start = dir.as_ref().map_or(CWD, AsFd::as_fd);
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        dir = Some(openat(start, piece, flags, Mode::empty())?);
-        // What follows is relative: were the cut between two slashes, the second would lead to the root.
-        rest = tail.iter().position(|&byte| byte != b'/').map_or(&[], |at| tail.split_at(at).1);
+    match rest {
+        _ if rest.len() > 256 => Err(Errno::NAMETOOLONG),
+        b"\0" | b".\0" | b"..\0" => Err(Errno::ISDIR),
+        _ => Ok((sys::above_stdio(dir)?, sys::c_str(rest)?)),
     }
-    Ok((sys::above_stdio(dir.ok_or(Errno::INVAL)?)?, name))
 }

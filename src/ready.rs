@@ -4,16 +4,15 @@
 //! {step, errno}. End-of-file without the last word means that it has ended, or executed a program.
 
 use crate::error::{Error, Step};
-use crate::sys::{Deadline, Field, PF_FORKNOEXEC, above_stdio, pause, stat};
+use crate::sys::{Deadline, above_stdio, dup_above_stdio, has_executed, pause, pidfd_open, pipe};
 use core::cell::Cell;
 use core::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::io::{Errno, fcntl_dupfd_cloexec, read, retry_on_intr, write};
-use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::io::{Errno, read, retry_on_intr, write};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpid, getppid, kill_process, kill_process_group,
-    pidfd_open, pidfd_send_signal, test_kill_process, waitid, waitpgid, waitpid,
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpid, getppid, kill_process, kill_process_group,
+    pidfd_send_signal, test_kill_process, waitid, waitpgid, waitpid,
 };
 
 /// Makes the pipe between the process that waits and the daemon: before the first fork.
@@ -48,10 +47,10 @@ use rustix::process::{
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn ready_pipe() -> Result<(Waiter, Notifier), Errno> {
-    let (read_end, write_end) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (read_end, write_end) = pipe()?;
     let read_end = above_stdio(read_end)?;
     let write_end = above_stdio(write_end)?;
-    let spare = fcntl_dupfd_cloexec(&read_end, 3)?;
+    let spare = dup_above_stdio(read_end.as_fd())?;
     Ok((Waiter { pipe: read_end }, Notifier { pipe: write_end, spare, maker: getpid(), daemon: Cell::new(None), told: false }))
 }
 
@@ -223,9 +222,9 @@ impl Watched {
     /// The pipe has ended without a last word: the daemon has executed a program, or is gone, or about to be.
     fn gone_silent(&self, deadline: Deadline) -> Outcome {
         self.reap_middle();
-        let ended = match stat(Some(self.pid), Field::Flags) {
+        let ended = match has_executed(self.pid) {
             // A program that has ended already is no daemon that runs.
-            Ok(flags) => flags & PF_FORKNOEXEC != 0 || self.has_ended(),
+            Ok(executed) => !executed || self.has_ended(),
             // No /proc, or no such process. One that ends has closed the pipe a moment before.
             Err(_) => (0..GRACE).any(|_| {
                 self.has_ended() || {
@@ -289,7 +288,7 @@ impl Watched {
 /// A pidfd of the process, made sure to be a child: where `SIGCHLD` is ignored the kernel reaps, and
 /// the number may be a stranger's by now.
 fn open_child(pid: Pid) -> Option<OwnedFd> {
-    let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    let pidfd = pidfd_open(pid).ok()?;
     is_child(WaitId::PidFd(pidfd.as_fd())).then_some(pidfd)
 }
 
@@ -398,8 +397,9 @@ impl Notifier {
     }
 
     /// The descriptors that [`close_except`](crate::close_except) must keep.
-    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> + Clone {
-        [self.pipe.as_fd(), self.spare.as_fd()].into_iter()
+    #[must_use]
+    pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
+        [self.pipe.as_fd(), self.spare.as_fd()]
     }
 
     fn say(&self, word: Word) -> Result<(), Errno> {

@@ -2,7 +2,7 @@
 
 use crate::sys;
 use rustix::fd::{AsFd, AsRawFd};
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, ioctl_tiocsctty};
 
@@ -53,8 +53,7 @@ pub fn setsid() -> Result<Pid, Errno> {
 /// ```
 pub fn tiocnotty() -> Result<(), Errno> {
     // A serial line without a carrier must not be waited for.
-    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    match openat(CWD, c"/dev/tty", flags, Mode::empty()) {
+    match sys::openat(CWD, c"/dev/tty", OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()) {
         Ok(tty) => sys::tiocnotty(tty.as_raw_fd()),
         Err(Errno::NXIO) => Ok(()),
         Err(errno) => Err(errno),
@@ -79,7 +78,7 @@ pub fn tiocnotty() -> Result<(), Errno> {
 /// See [`TIOCSCTTY(2const)`](https://man7.org/linux/man-pages/man2/TIOCSCTTY.2const.html).
 ///
 /// ```no_run
-/// use rustix::fs::{CWD, Mode, OFlags, openat};
+/// use rustix::fs::{CWD, Mode, OFlags};
 /// daemon_steps::setsid()?;
 /// let tty = openat(CWD, c"/dev/tty1", OFlags::RDWR | OFlags::NOCTTY, Mode::empty())?;
 /// daemon_steps::tiocsctty(&tty)?;

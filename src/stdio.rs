@@ -4,8 +4,8 @@ use crate::sys;
 use core::ffi::CStr;
 use core::ops::RangeInclusive;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
-use rustix::fs::{CWD, Mode, OFlags, openat};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
 
 /// One of the three standard streams; its value is its descriptor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -104,7 +104,7 @@ pub fn stdio_fd(stream: Stream, fd: impl AsFd) -> Result<(), Errno> {
 }
 
 fn open(path: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
-    retry_on_intr(|| openat(CWD, path, flags | OFlags::NOCTTY | OFlags::CLOEXEC, mode))
+    sys::openat(CWD, path, flags | OFlags::CLOEXEC, mode)
 }
 
 /// Makes each of `streams` a duplicate of `file`, which may have landed on one of them.

@@ -686,12 +686,13 @@ fn bad_places() {
     bad(&place, "first", "", "31 ok 31");
     bad(&place, "missing/pid", "", "2 2 2");
     bad(&place, "file/pid", "", "20 20 20");
+    bad(&place, "file/", "", "20 20 20");
     bad(&place, "unwritable/pid", "nobody", "13 2 false");
     bad(&place, "unsearchable/pid", "nobody", "13 13 13");
     bad(&place, "/etc/passwd", "nobody", "1 ok 1");
     bad(&place, "n".repeat(256), "", "36 36 36");
     bad(&place, "n".repeat(256) + "/pid", "", "36 36 36");
-    for path in ["directory/", "directory/.", "directory/..", "directory//", "file/", "/"] {
+    for path in ["directory/", "directory/.", "directory/..", "directory//", "/"] {
         bad(&place, path, "", "21 21 21");
     }
     for path in ["", ".", ".."] {

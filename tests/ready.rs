@@ -251,7 +251,7 @@ fn words() {
     ];
     for bytes in bytes {
         let outcome = wait_for(2, None, |notifier| {
-            write(notifier.descriptors().next().expect("the pipe"), bytes).expect("written");
+            write(notifier.descriptors()[0], bytes).expect("written");
             wait_release();
         });
         tell_outcome(outcome);
@@ -388,7 +388,7 @@ fn stranger() {
     let pid: i32 = std::env::args().nth(1).expect("a pid").parse().expect("a number");
     for last in [&b""[..], b"x"] {
         tell(say(wait_for(2, Some(SHORT), |notifier| {
-            let pipe = notifier.descriptors().next().expect("the pipe");
+            let pipe = notifier.descriptors()[0];
             let [a, b, c, d] = pid.to_ne_bytes();
             write(pipe, &[b'p', 0, 0, 0, a, b, c, d]).expect("written");
             write(pipe, last).expect("written");
@@ -503,7 +503,7 @@ fn closed_streams() {
         unsafe { libc::close(fd) };
     }
     let (waiter, notifier) = ready_pipe().expect("a pipe");
-    assert!(notifier.descriptors().all(|fd| fd.as_raw_fd() > 2));
+    assert!(notifier.descriptors().iter().all(|fd| fd.as_raw_fd() > 2));
     for fd in notifier.descriptors() {
         assert!(rustix::io::fcntl_getfd(fd).expect("open").contains(rustix::io::FdFlags::CLOEXEC));
     }

@@ -6,17 +6,17 @@ use core::arch::asm;
 ///
 /// That of the system call `nr`.
 #[inline]
-pub(super) unsafe fn syscall4(nr: u32, a: [usize; 4]) -> usize {
+pub(super) unsafe fn syscall4(a: usize, b: usize, c: usize, d: usize, nr: u32) -> usize {
     let ret;
     // SAFETY: the registers are the kernel's convention; the caller answers for the call.
     unsafe {
         asm!(
             "svc 0",
             in("x8") nr as usize,
-            inlateout("x0") a[0] => ret,
-            in("x1") a[1],
-            in("x2") a[2],
-            in("x3") a[3],
+            inlateout("x0") a => ret,
+            in("x1") b,
+            in("x2") c,
+            in("x3") d,
             options(nostack, preserves_flags)
         );
     }

@@ -1,6 +1,6 @@
 //! Whether this process has one thread.
 
-use super::stat::{Field, stat};
+use rustix::fs::{AtFlags, CWD, statat};
 use rustix::io::Errno;
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
@@ -24,14 +24,14 @@ pub(crate) fn alone() -> Result<(), Errno> {
 }
 
 /// unshare(2) answers EINVAL to `CLONE_THREAD` in a process of more than one thread and does
-/// nothing in any other. A filter may deny it: then `num_threads` of `/proc/self/stat` counts.
+/// nothing in any other. A filter may deny it: then the links of `/proc/self/task` are counted, two and one for each thread.
 fn ask() -> Result<(), Errno> {
     // SAFETY: the flag unshares nothing: the call does nothing, or fails.
     match unsafe { unshare_unsafe(CLONE_THREAD) } {
         Ok(()) => Ok(()),
         Err(Errno::INVAL) => Err(Errno::BUSY),
-        Err(_) => match stat(None, Field::NumThreads) {
-            Ok(1) => Ok(()),
+        Err(_) => match statat(CWD, c"/proc/self/task", AtFlags::empty()) {
+            Ok(task) if task.st_nlink == 3 => Ok(()),
             _ => Err(Errno::BUSY),
         },
     }

@@ -6,7 +6,7 @@ use core::arch::asm;
 ///
 /// That of the system call `nr`.
 #[inline]
-pub(super) unsafe fn syscall4(nr: u32, a: [usize; 4]) -> usize {
+pub(super) unsafe fn syscall4(a: usize, b: usize, c: usize, d: usize, nr: u32) -> usize {
     let ret;
     // SAFETY: the registers are the kernel's convention; the caller answers for the call.
     // r7 is Thumb's frame pointer and no operand: it is saved in another register.
@@ -18,10 +18,10 @@ pub(super) unsafe fn syscall4(nr: u32, a: [usize; 4]) -> usize {
             "mov r7, {saved}",
             nr = in(reg) nr as usize,
             saved = out(reg) _,
-            inlateout("r0") a[0] => ret,
-            in("r1") a[1],
-            in("r2") a[2],
-            in("r3") a[3],
+            inlateout("r0") a => ret,
+            in("r1") b,
+            in("r2") c,
+            in("r3") d,
             options(nostack, preserves_flags)
         );
     }

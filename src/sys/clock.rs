@@ -41,6 +41,6 @@ fn now() -> u64 {
     let mut time = k::__kernel_timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel writes one timespec. It cannot fail for this clock; if a filter denies
     // the call the time stands at zero, and a wait lasts its full timeout once.
-    let _ = unsafe { call(CLOCK_GETTIME, [k::CLOCK_MONOTONIC as usize, &raw mut time as usize, 0, 0]) };
+    let _ = unsafe { call(CLOCK_GETTIME, k::CLOCK_MONOTONIC as usize, &raw mut time as usize, 0, 0) };
     (time.tv_sec as u64).saturating_mul(SECOND).saturating_add(time.tv_nsec as u64)
 }

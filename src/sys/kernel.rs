@@ -17,9 +17,9 @@ pub(super) fn result(ret: usize) -> Result<usize, Errno> {
 /// # Safety
 ///
 /// That of the system call `nr` with these arguments.
-pub(super) unsafe fn call(nr: u32, a: [usize; 4]) -> Result<usize, Errno> {
+pub(super) unsafe fn call(nr: u32, a: usize, b: usize, c: usize, d: usize) -> Result<usize, Errno> {
     // SAFETY: the caller answers for the call.
-    result(unsafe { syscall4(nr, a) })
+    result(unsafe { syscall4(a, b, c, d, nr) })
 }
 
 /// # Safety
@@ -27,7 +27,7 @@ pub(super) unsafe fn call(nr: u32, a: [usize; 4]) -> Result<usize, Errno> {
 /// `argv` and `envp` are arrays of pointers to C strings, and end with a null pointer.
 pub(crate) unsafe fn execve(path: *const c_char, argv: *const *const c_char, envp: *const *const c_char) -> Errno {
     // SAFETY: the caller vouches for the arrays. The call returns only with an error.
-    match unsafe { call(k::__NR_execve, [path as usize, argv as usize, envp as usize, 0]) } {
+    match unsafe { call(k::__NR_execve, path as usize, argv as usize, envp as usize, 0) } {
         Err(errno) => errno,
         Ok(_) => Errno::INVAL,
     }
@@ -38,7 +38,7 @@ pub(crate) unsafe fn execve(path: *const c_char, argv: *const *const c_char, env
 /// Nobody owns a descriptor from `first` to `last`, or nobody will use or close it again.
 pub(crate) unsafe fn close_range(first: RawFd, last: u32) -> Result<(), Errno> {
     // SAFETY: the caller vouches for the descriptors; no memory is passed.
-    unsafe { call(k::__NR_close_range, [first as usize, last as usize, 0, 0]) }.map(drop)
+    unsafe { call(k::__NR_close_range, first as usize, last as usize, 0, 0) }.map(drop)
 }
 
 /// # Safety
@@ -46,7 +46,7 @@ pub(crate) unsafe fn close_range(first: RawFd, last: u32) -> Result<(), Errno> {
 /// That of [`close_range`], for one descriptor.
 pub(crate) unsafe fn close(fd: RawFd) -> Result<(), Errno> {
     // SAFETY: the caller vouches for the descriptor; no memory is passed.
-    unsafe { call(k::__NR_close, [fd as usize, 0, 0, 0]) }.map(drop)
+    unsafe { call(k::__NR_close, fd as usize, 0, 0, 0) }.map(drop)
 }
 
 /// # Safety
@@ -60,7 +60,7 @@ pub(crate) unsafe fn dup3(old: BorrowedFd<'_>, new: RawFd, cloexec: bool) -> Res
     let flags = if cloexec { k::O_CLOEXEC } else { 0 };
     loop {
         // SAFETY: the caller vouches for `new`; no memory is passed.
-        match unsafe { call(k::__NR_dup3, [old.as_raw_fd() as usize, new as usize, flags as usize, 0]) } {
+        match unsafe { call(k::__NR_dup3, old.as_raw_fd() as usize, new as usize, flags as usize, 0) } {
             // EBUSY: another thread's open(2) has the number reserved, for an instant.
             Err(Errno::INTR | Errno::BUSY) => {}
             done => return done.map(drop),
@@ -71,7 +71,7 @@ pub(crate) unsafe fn dup3(old: BorrowedFd<'_>, new: RawFd, cloexec: bool) -> Res
 /// `fcntl(F_GETFD)`, of a number that may be closed.
 pub(crate) fn is_open(fd: RawFd) -> Result<bool, Errno> {
     // SAFETY: F_GETFD reads a flag and touches no memory.
-    match unsafe { call(FCNTL, [fd as usize, k::F_GETFD as usize, 0, 0]) } {
+    match unsafe { call(FCNTL, fd as usize, k::F_GETFD as usize, 0, 0) } {
         Ok(_) => Ok(true),
         Err(Errno::BADF) => Ok(false),
         Err(errno) => Err(errno),
@@ -123,13 +123,13 @@ pub(crate) fn sigaction(signal: i32, disposition: Disposition) -> Result<(), Err
         mask: [0; 2],
     };
     // SAFETY: `action` outlives the call, and no handler is installed: SIG_DFL or SIG_IGN.
-    unsafe { call(k::__NR_rt_sigaction, [signal as usize, from_ref(&action) as usize, 0, SIGSET]) }.map(drop)
+    unsafe { call(k::__NR_rt_sigaction, signal as usize, from_ref(&action) as usize, 0, SIGSET) }.map(drop)
 }
 
 pub(crate) fn sigdisposition(signal: i32) -> Result<Disposition, Errno> {
     let mut action = MaybeUninit::<SigAction>::uninit();
     // SAFETY: the kernel writes one `SigAction` to the place given.
-    unsafe { call(k::__NR_rt_sigaction, [signal as usize, 0, action.as_mut_ptr() as usize, SIGSET]) }?;
+    unsafe { call(k::__NR_rt_sigaction, signal as usize, 0, action.as_mut_ptr() as usize, SIGSET) }?;
     // SAFETY: the call succeeded, so the kernel has filled it.
     let action = unsafe { action.assume_init() };
     Ok(match action.handler {
@@ -151,7 +151,7 @@ pub(crate) enum Change {
 pub(crate) fn sigprocmask(change: Change, set: u64) -> Result<u64, Errno> {
     let mut former = 0_u64;
     // SAFETY: both sets outlive the call.
-    unsafe { call(k::__NR_rt_sigprocmask, [change as usize, from_ref(&set) as usize, &raw mut former as usize, SIGSET]) }?;
+    unsafe { call(k::__NR_rt_sigprocmask, change as usize, from_ref(&set) as usize, &raw mut former as usize, SIGSET) }?;
     Ok(former)
 }
 
@@ -164,18 +164,18 @@ const SIGTIMEDWAIT: u32 = k::__NR_rt_sigtimedwait_time64;
 pub(crate) fn sigtimedwait(set: u64, timeout: Option<&k::__kernel_timespec>) -> Result<i32, Errno> {
     let timeout = timeout.map_or(null(), from_ref);
     // SAFETY: the set and the timeout outlive the call; no siginfo is asked for.
-    unsafe { call(SIGTIMEDWAIT, [from_ref(&set) as usize, 0, timeout as usize, SIGSET]) }.map(|signal| signal as i32)
+    unsafe { call(SIGTIMEDWAIT, from_ref(&set) as usize, 0, timeout as usize, SIGSET) }.map(|signal| signal as i32)
 }
 
 /// Gives up the controlling terminal that `fd` refers to.
 pub(crate) fn tiocnotty(fd: RawFd) -> Result<(), Errno> {
     // SAFETY: TIOCNOTTY takes no argument.
-    unsafe { call(k::__NR_ioctl, [fd as usize, linux_raw_sys::ioctl::TIOCNOTTY as usize, 0, 0]) }.map(drop)
+    unsafe { call(k::__NR_ioctl, fd as usize, linux_raw_sys::ioctl::TIOCNOTTY as usize, 0, 0) }.map(drop)
 }
 
 pub(crate) fn umask(mask: u32) -> Result<u32, Errno> {
     // SAFETY: a number in, a number out.
-    unsafe { call(k::__NR_umask, [mask as usize, 0, 0, 0]) }.map(|former| former as u32)
+    unsafe { call(k::__NR_umask, mask as usize, 0, 0, 0) }.map(|former| former as u32)
 }
 
 // The 32-bit architectures that are older than 32-bit ids have them under names of their own.
@@ -193,7 +193,7 @@ fn getres(nr: u32) -> Result<[u32; 3], Errno> {
     let mut ids = [0_u32; 3];
     let [real, effective, saved] = ids.each_mut().map(|id| &raw mut *id as usize);
     // SAFETY: the kernel writes three numbers to the three places given.
-    unsafe { call(nr, [real, effective, saved, 0]) }?;
+    unsafe { call(nr, real, effective, saved, 0) }?;
     Ok(ids)
 }
 
@@ -210,5 +210,5 @@ pub(crate) fn getresgid() -> Result<[Gid; 3], Errno> {
 pub(crate) fn getgroups(list: &mut [u32]) -> Result<usize, Errno> {
     let place = if list.is_empty() { null_mut() } else { list.as_mut_ptr() };
     // SAFETY: the kernel writes at most `list.len()` numbers there.
-    unsafe { call(ids::GETGROUPS, [list.len(), place as usize, 0, 0]) }
+    unsafe { call(ids::GETGROUPS, list.len(), place as usize, 0, 0) }
 }

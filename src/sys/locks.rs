@@ -27,7 +27,7 @@ fn byte(at: u8) -> flock {
 fn fcntl(fd: impl AsFd, command: u32, lock: &mut flock) -> Result<(), Errno> {
     let fd = fd.as_fd().as_raw_fd() as usize;
     // SAFETY: these commands read and write one `flock`, and only that.
-    unsafe { call(FCNTL, [fd, command as usize, &raw mut *lock as usize, 0]) }.map(drop)
+    unsafe { call(FCNTL, fd, command as usize, &raw mut *lock as usize, 0) }.map(drop)
 }
 
 /// `F_SETLK`: the lock is this process's, until it closes the file or ends.

@@ -2,12 +2,12 @@
 
 #![allow(unsafe_code)]
 
-mod above_stdio;
 mod alone;
 mod clock;
 mod decimal;
 mod kernel;
 mod locks;
+mod open;
 mod stat;
 
 #[cfg_attr(target_arch = "x86_64", path = "x86_64.rs")]
@@ -21,7 +21,6 @@ mod arch;
 #[cfg_attr(not(feature = "std"), path = "without_libc.rs")]
 mod process;
 
-pub(crate) use above_stdio::above_stdio;
 pub(crate) use alone::alone;
 pub(crate) use clock::{Deadline, pause};
 pub(crate) use decimal::{Decimal, number};
@@ -30,5 +29,6 @@ pub(crate) use kernel::{
     sigprocmask, sigtimedwait, tiocnotty, umask,
 };
 pub(crate) use locks::{Locker, getlk, setlk, setlk_description};
+pub(crate) use open::{above_stdio, c_str, dup_above_stdio, openat, pidfd_open, pipe};
 pub(crate) use process::{exit, fork, libc_signals, setgroups, setresgid, setresuid};
-pub(crate) use stat::{Field, PF_FORKNOEXEC, stat};
+pub(crate) use stat::has_executed;

@@ -6,17 +6,17 @@ use core::arch::asm;
 ///
 /// That of the system call `nr`.
 #[inline]
-pub(super) unsafe fn syscall4(nr: u32, a: [usize; 4]) -> usize {
+pub(super) unsafe fn syscall4(a: usize, b: usize, c: usize, d: usize, nr: u32) -> usize {
     let ret;
     // SAFETY: the registers are the kernel's convention; the caller answers for the call.
     unsafe {
         asm!(
             "ecall",
             in("a7") nr as usize,
-            inlateout("a0") a[0] => ret,
-            in("a1") a[1],
-            in("a2") a[2],
-            in("a3") a[3],
+            inlateout("a0") a => ret,
+            in("a1") b,
+            in("a2") c,
+            in("a3") d,
             options(nostack, preserves_flags)
         );
     }

@@ -1,34 +1,28 @@
-//! Numbers out of `/proc/PID/stat`.
+//! What `/proc/PID/stat` tells of a process.
 
-use super::decimal::{self, Decimal};
+use super::decimal::Decimal;
 use core::ffi::CStr;
-use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat_raw};
+use rustix::fs::{CWD, Mode, OFlags, readlinkat_raw};
 use rustix::io::{Errno, read};
 use rustix::process::{Pid, getpid};
 
-/// A field of proc(5)'s `stat`, counted from 1 as there.
-#[derive(Clone, Copy)]
-pub(crate) enum Field {
-    Flags = 9,
-    NumThreads = 20,
-}
+/// The bit of proc(5)'s field 9, `flags`, that says "has forked, and not called execve since".
+const PF_FORKNOEXEC: u32 = 0x40;
 
-/// The bit of [`Field::Flags`] that says "has forked, and not called execve since".
-pub(crate) const PF_FORKNOEXEC: u64 = 0x40;
-
-/// The number in one field of the process `pid`, or of this one. `ESRCH` if `/proc` is another pid namespace's,
+/// Whether the process has executed a program since its fork. `ESRCH` if `/proc` is another pid namespace's,
 /// where the number is another's.
-pub(crate) fn stat(pid: Option<Pid>, field: Field) -> Result<u64, Errno> {
-    if pid.is_some() && !shows_us() {
+pub(crate) fn has_executed(pid: Pid) -> Result<bool, Errno> {
+    if !shows_us() {
         return Err(Errno::SRCH);
     }
-    let mut text = [0; 512];
-    let path = pid.map(path_of);
-    let path = path.as_ref().map_or(Ok(c"/proc/self/stat"), |path| CStr::from_bytes_until_nul(path));
-    let file = openat(CWD, path.map_err(|_| Errno::INVAL)?, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    let length = read(&file, &mut text[..])?;
-    let text = text.get(..length).unwrap_or_default();
-    parse(text, field).ok_or(Errno::INVAL)
+    let mut path = [0; 24];
+    let pid = Decimal::of(pid.as_raw_nonzero().get().unsigned_abs());
+    let parts = b"/proc/".iter().chain(pid.digits()).chain(b"/stat");
+    path.iter_mut().zip(parts).for_each(|(to, from)| *to = *from);
+    let path = CStr::from_bytes_until_nul(&path).map_err(|_| Errno::INVAL)?;
+    let mut text = [0; 256];
+    let length = read(super::openat(CWD, path, OFlags::CLOEXEC, Mode::empty())?, &mut text[..])?;
+    Ok(flags(text.get(..length).unwrap_or_default()) & PF_FORKNOEXEC == 0)
 }
 
 /// Whether `/proc` is that of this pid namespace: its `self` names the asker there.
@@ -38,17 +32,17 @@ fn shows_us() -> bool {
     link.get(..length) == Some(Decimal::of(getpid().as_raw_nonzero().get().unsigned_abs()).digits())
 }
 
-/// `/proc/PID/stat`, and a null.
-fn path_of(pid: Pid) -> [u8; 24] {
-    let mut path = [0; 24];
-    let pid = Decimal::of(pid.as_raw_nonzero().get().unsigned_abs());
-    let parts = b"/proc/".iter().chain(pid.digits()).chain(b"/stat");
-    path.iter_mut().zip(parts).for_each(|(to, from)| *to = *from);
-    path
-}
-
-/// The command's name, field 2, may hold anything: what follows its last `)` is counted.
-fn parse(text: &[u8], field: Field) -> Option<u64> {
-    let after = text.rsplit(|&byte| byte == b')').next()?;
-    decimal::number(after.split(|&byte| byte == b' ').nth(field as usize - 2)?)
+/// Field 9. The command's name, field 2, may hold anything: what follows its `)`, the last, is counted.
+fn flags(text: &[u8]) -> u32 {
+    let mut spaces = 0;
+    let mut flags = 0_u32;
+    for &byte in text {
+        match byte {
+            b')' => (spaces, flags) = (0, 0),
+            b' ' => spaces += 1,
+            b'0'..=b'9' if spaces == 7 => flags = flags.wrapping_mul(10).wrapping_add(u32::from(byte - b'0')),
+            _ => {}
+        }
+    }
+    flags
 }

@@ -14,13 +14,13 @@ pub(crate) unsafe fn fork() -> Result<Option<Pid>, Errno> {
     // All architectures agree on the order of these arguments as long as all but the first are
     // zero; the fifth is not read without a flag that names it.
     // SAFETY: no memory is shared and no stack given: the child goes on in a copy of this one.
-    unsafe { call(k::__NR_clone, [k::SIGCHLD as usize, 0, 0, 0]) }.map(|pid| Pid::from_raw(pid as i32))
+    unsafe { call(k::__NR_clone, k::SIGCHLD as usize, 0, 0, 0) }.map(|pid| Pid::from_raw(pid as i32))
 }
 
 pub(crate) fn exit(status: i32) -> ! {
     loop {
         // SAFETY: the call ends every thread; it does not return, and the loop says so.
-        let _ = unsafe { call(k::__NR_exit_group, [status as usize, 0, 0, 0]) };
+        let _ = unsafe { call(k::__NR_exit_group, status as usize, 0, 0, 0) };
     }
 }
 

@@ -6,7 +6,7 @@ use core::arch::asm;
 ///
 /// That of the system call `nr`.
 #[inline]
-pub(super) unsafe fn syscall4(nr: u32, a: [usize; 4]) -> usize {
+pub(super) unsafe fn syscall4(a: usize, b: usize, c: usize, d: usize, nr: u32) -> usize {
     let ret;
     // SAFETY: the registers are the kernel's convention; the caller answers for the call.
     // The compiler keeps esi for itself: the fourth argument is exchanged in and out.
@@ -15,11 +15,11 @@ pub(super) unsafe fn syscall4(nr: u32, a: [usize; 4]) -> usize {
             "xchg esi, {fourth}",
             "int 0x80",
             "xchg esi, {fourth}",
-            fourth = inout(reg) a[3] => _,
+            fourth = inout(reg) d => _,
             inlateout("eax") nr as usize => ret,
-            in("ebx") a[0],
-            in("ecx") a[1],
-            in("edx") a[2],
+            in("ebx") a,
+            in("ecx") b,
+            in("edx") c,
             options(nostack, preserves_flags)
         );
     }

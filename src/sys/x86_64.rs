@@ -6,17 +6,17 @@ use core::arch::asm;
 ///
 /// That of the system call `nr`.
 #[inline]
-pub(super) unsafe fn syscall4(nr: u32, a: [usize; 4]) -> usize {
+pub(super) unsafe fn syscall4(a: usize, b: usize, c: usize, d: usize, nr: u32) -> usize {
     let ret;
     // SAFETY: the registers are the kernel's convention; the caller answers for the call.
     unsafe {
         asm!(
             "syscall",
             inlateout("rax") nr as usize => ret,
-            in("rdi") a[0],
-            in("rsi") a[1],
-            in("rdx") a[2],
-            in("r10") a[3],
+            in("rdi") a,
+            in("rsi") b,
+            in("rdx") c,
+            in("r10") d,
             lateout("rcx") _,
             lateout("r11") _,
             options(nostack, preserves_flags)
