@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use crate::sys;
+use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use rustix::fs::{CWD, Mode, OFlags, RawDir};
@@ -230,4 +231,27 @@ unsafe fn close(fd: RawFd) -> Result<(), Errno> {
 pub unsafe fn dup3(old: impl AsFd, new: RawFd, cloexec: bool) -> Result<(), Errno> {
     // SAFETY: the caller vouches for `new`.
     unsafe { sys::dup3(old.as_fd(), new, cloexec) }
+}
+
+/// Opens a file, which never becomes the controlling terminal; in a directory, or `CWD`.
+///
+/// For programs without a C library: rustix's function carries a panic path.
+///
+/// # Errors
+///
+/// As open(2) has them. `EINTR` is retried.
+///
+/// # System calls
+///
+/// `openat`.
+///
+/// See [open(2)](https://man7.org/linux/man-pages/man2/open.2.html).
+///
+/// ```
+/// use rustix::fs::{CWD, Mode, OFlags};
+/// let null = daemon_steps::openat(CWD, c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+/// # Ok::<(), rustix::io::Errno>(())
+/// ```
+pub fn openat(dir: impl AsFd, path: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+    sys::openat(dir.as_fd(), path, flags, mode)
 }

@@ -39,7 +39,7 @@ pub use daemon::{CloseFds, Daemon, Detached, EnvFilter, Plan, Stdio, Steps, daem
 pub use dir::{chdir, chroot, fchdir};
 pub use env::{drop_env, keep_env};
 pub use error::{Error, Step};
-pub use fd::{close_except, close_from, dup3, fill_stdio};
+pub use fd::{close_except, close_from, dup3, fill_stdio, openat};
 pub use fork::{Fork, execve, exit, fork, fork_unchecked};
 pub use ids::{Ids, drop_privileges, set_no_new_privs, setgroups, setresgid, setresuid};
 pub use pidfile::{Holder, PidFile, holder, open_pid_file, remove_left_over};
