@@ -938,7 +938,7 @@ fn a_pid_file_that_was_left_misleads_nobody() {
     let place = Place::new();
     let bystander = fixture("stays").start();
     let numbers = [bystander.hear_pid(), std::process::id() as i32].map(|pid| format!("{pid}\n"));
-    let found = "the pid file was left by an instance that has ended: daemon.pid\nstarted, pid ";
+    let found = "a pid file was found that nobody held: daemon.pid\nstarted, pid ";
     let contents = ["0\n", "-1\n", "1\n", "1", "4194305\n", "4294967297\n", "99999999999999999999\n", "garbage", "\0\0", "\n"];
     for content in contents.into_iter().chain(numbers.iter().map(String::as_str)) {
         place.write("daemon.pid", content, 0o644);

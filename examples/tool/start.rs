@@ -165,7 +165,7 @@ fn started(call: &Call<'_>, pid: Pid, ready: Option<ReadyFd>, left: bool) -> i32
         }
     }
     if left {
-        Line::new().text("the pid file was left by an instance that has ended: ").shown(call.pid_file.to_bytes()).out();
+        Line::new().text("a pid file was found that nobody held: ").shown(call.pid_file.to_bytes()).out();
     }
     Line::new().text("started, pid ").pid(pid).out();
     report::report(pid);

@@ -248,13 +248,20 @@ fn try_place(tool: &Tool, way: &Way, stale: bool, target: (Place, bool), bystand
         must((told.status, &told.err) == (1, &refusal), || format!("the next start: {told:?}"))?;
         pid
     } else {
+        // The number that is in the file now may be anybody's.
+        let heir = match number_in(tool) {
+            Some(dead) if dead != bystander.pid => Some(Stranger::start_as(dead)?),
+            _ => None,
+        };
         // On what was left either the next stop comes first, or the next start.
         if stale {
             let told = tool.call("stop", &[]);
             must((told.status, &*told.out) == (0, "not running\n"), || format!("a stop at once: {told:?}"))?;
             must(bystander.is_unhurt(), || "a stop at once hurts a bystander".into())?;
         }
-        tool.start(way.arguments).map_err(|wrong| format!("the next {wrong}"))?
+        let daemon = tool.start(way.arguments).map_err(|wrong| format!("the next {wrong}"))?;
+        must(heir.is_none_or(|heir| heir.is_unhurt()), || "who has got a dead daemon's number is hurt".into())?;
+        daemon
     };
     check_status(tool, Some(daemon))?;
     tool.stop(daemon)?;
@@ -262,6 +269,11 @@ fn try_place(tool: &Tool, way: &Way, stale: bool, target: (Place, bool), bystand
     must(bystander.is_unhurt(), || "a bystander is hurt".into())?;
     let left = room::strays(&[bystander.pid]);
     must(left.is_empty() && tool.files() == 0, || format!("left behind: {left:?}, {} files", tool.files()))
+}
+
+/// The number that stands in the file.
+fn number_in(tool: &Tool) -> Option<Pid> {
+    Pid::from_raw(std::fs::read_to_string(&tool.pid_file).ok()?.trim_end().parse().ok()?)
 }
 
 /// A file that an instance has left whose number is a bystander's now; or none.
