@@ -147,6 +147,8 @@ impl<'p> PidFile<'p> {
 
     /// Whether the file is still the one at its path: somebody may have removed or replaced it.
     ///
+    /// Nobody else can tell: a start finds no file, or one that nobody holds, and is a second instance.
+    ///
     /// # Errors
     ///
     /// * `ENOENT`: it was removed. `ESTALE`: another file stands there.
