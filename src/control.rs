@@ -76,7 +76,7 @@ fn open_holder(pid_file: impl AsFd) -> Result<(Holder, Option<OwnedFd>), Errno> 
 ///
 /// # System calls
 ///
-/// `fcntl(F_GETLK)`, `pidfd_open` (5.3), `fcntl(F_GETLK)`, `pidfd_send_signal` (5.1), `close`.
+/// Those of [`holder`], `pidfd_open` (5.3), those of [`holder`] again, `pidfd_send_signal` (5.1), `close`.
 ///
 /// See [pidfd_send_signal(2)](https://man7.org/linux/man-pages/man2/pidfd_send_signal.2.html).
 ///

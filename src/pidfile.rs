@@ -72,7 +72,7 @@ impl<'p> PidFile<'p> {
     /// * `ENAMETOOLONG`: 4,096 bytes or more, or one component of more than 255.
     /// * `ENOENT`, `ENOTDIR`, `EACCES`, `EROFS`, `ENOSPC`, `EDQUOT`, `EIO`, `EMFILE`, `ENFILE`, `ENOMEM`: as open(2) has them.
     /// * `ESTALE`: the file was replaced 16 times while it was being locked.
-    /// * `ENOLCK`: no memory, or a file system without locks.
+    /// * `ENOLCK`: no memory, or a file system without locks. If the file was created it stays, empty, for a later start.
     ///
     /// # System calls
     ///
@@ -100,7 +100,7 @@ impl<'p> PidFile<'p> {
         Ok(Self { file, dir: Some(dir), name, was_left: stat.st_size > 0 })
     }
 
-    /// Whether `lock` found a number in the file: a former instance ended without removing it.
+    /// Whether `lock` found something in the file: a former instance ended without removing it, or somebody else has put it there.
     #[must_use]
     pub fn was_left(&self) -> bool {
         self.was_left
@@ -146,6 +146,8 @@ impl<'p> PidFile<'p> {
     }
 
     /// Whether the file is still the one at its path: somebody may have removed or replaced it.
+    ///
+    /// Nobody else can tell: a start finds no file, or one that nobody holds, and is a second instance.
     ///
     /// # Errors
     ///

@@ -42,6 +42,7 @@ fn main() {
             test("a_daemon_that_ignores_term_is_killed_on_request", is_killed_on_request),
             test("a_stopped_daemon_goes_on_to_end", a_stopped_daemon),
             test("a_daemon_that_needs_long_is_waited_for", needs_long),
+            test("a_wait_for_the_end_sleeps_until_it_comes", one_wait),
             test("a_zombie_has_ended", a_zombie),
             test("a_daemon_whose_first_thread_has_ended_is_stopped", first_thread_has_ended),
             test("a_daemon_that_ends_by_itself_meanwhile_has_ended", ends_meanwhile),
@@ -163,7 +164,11 @@ fn stopper() {
             (call, errno) => hostile::deny(&[(number_of(call), Errno::from_raw_os_error(errno.parse().expect("a number")))]),
         }
     }
-    tell(act(&argument(3)));
+    let open = || fs::read_dir("/proc/self/fd").expect("/proc").count();
+    let before = open();
+    let told = act(&argument(3));
+    assert_eq!(open(), before, "a descriptor is left");
+    tell(told);
 }
 
 fn number_of(call: &str) -> i64 {
@@ -363,6 +368,20 @@ fn a_stopped_daemon() {
         assert_eq!(place.stop(&KILL_SOON), stopped);
         ended_by(&mut daemon, signal);
     }
+}
+
+fn one_wait() {
+    let place = Place::new();
+    let mut daemon = place.daemon("listens");
+    let stopper = fixture("stopper").arg(place.pid_file()).arg("").arg("stop").start();
+    assert_eq!(daemon.hear(), Signal::TERM.as_raw().to_string());
+    let woken = || proc::status(stopper.pid())["voluntary_ctxt_switches"].parse::<u32>().expect("a number");
+    let before = woken();
+    // Time for a hundred looks, if it looked.
+    assert!(!ends(stopper.pid(), Duration::from_millis(200)));
+    assert!(woken() - before < 5, "it does not sleep until the end");
+    daemon.step();
+    assert_eq!(stopper.hear(), "Ended");
 }
 
 fn needs_long() {

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -32,6 +32,7 @@ fn main() {
             ("steps", steps),
             ("paths", paths),
             ("asks_twice", asks_twice),
+            ("claims_halted", claims_halted),
             ("foreign", foreign),
             ("foreign_probe", foreign_probe),
             ("replaced", replaced),
@@ -72,7 +73,9 @@ fn main() {
             test("paths_of_every_length_work_up_to_the_limit", paths_of_every_length),
             root_test("a_path_directly_in_the_root_works", a_path_in_the_root),
             test("every_error_of_the_kernel_is_passed_on", errors_of_the_kernel),
+            root_test("a_place_that_becomes_anothers_is_an_error", a_place_that_becomes_anothers),
             test("a_full_table_of_descriptors_creates_nothing", a_full_table),
+            test("until_it_is_claimed_it_is_starting", until_it_is_claimed),
             // Content
             test("stale_content_is_told_and_gone_between_lock_and_claim", stale_content),
             test("a_claim_writes_the_pid_and_a_newline", a_claim_writes_the_pid),
@@ -86,6 +89,7 @@ fn main() {
             test("a_directory_that_was_left_is_no_way_to_the_file", left_directory),
             root_test("chdir_and_chroot_change_nothing", chdir_and_chroot),
             root_test("a_file_under_a_mount_is_emptied", under_a_mount),
+            root_test("another_file_system_has_the_same_inode_numbers", twins),
             test("left_over_files_are_removed_and_held_ones_are_not", left_over),
             test("a_start_waits_for_a_remover", a_start_waits_for_a_remover),
             // exec
@@ -153,6 +157,7 @@ fn prepare(step: &str, path: &CStr) {
             setrlimit(Resource::Fsize, Rlimit { current: Some(0), maximum: Some(0) }).expect("a limit");
         }
         ("tmpfs", options) => mount_on(&directory_of(path), options),
+        ("twin", _) => cover_with_twin(path),
         ("under", _) => {
             hostile::hide_proc();
             mount_bind(path, path).expect("a mount");
@@ -240,6 +245,18 @@ fn mount_on(directory: &Path, kind: &str) {
         "blocks" => fs::write(directory.join("full"), [1; 4096]).expect("room for a page"),
         _ => {}
     }
+}
+
+/// A file with the same inode number, of another file system, comes to stand at the path.
+fn cover_with_twin(path: &CStr) {
+    let other = directory_of(path).join("other");
+    fs::create_dir(&other).expect("a directory");
+    mount(c"none", c_path(&other).as_c_str(), c"tmpfs", MountFlags::empty(), None).expect("a tmpfs");
+    let number = |path: &Path| fs::metadata(path).expect("a file").ino();
+    let wanted = number(&PathBuf::from(OsString::from_vec(path.to_bytes().to_vec())));
+    let mut files = (0..100).map(|nth| other.join(nth.to_string()));
+    let twin = files.find(|file| fs::write(file, "").is_ok() && number(file) == wanted).expect("the same number");
+    mount_bind(c_path(twin).as_c_str(), path).expect("a mount");
 }
 
 // What tests use
@@ -350,9 +367,11 @@ fn second_lock_in_another_process() {
     let place = Place::new();
     let first = place.told("lock claim", "ok ok");
     let before = snapshot(place.directory.path());
-    place.told("lock", REFUSED);
+    let second = place.told("lock", REFUSED);
     assert_eq!(snapshot(place.directory.path()), before);
     assert_eq!(place.holder(), running(first.pid()));
+    let directory = place.directory.path().to_str().expect("text");
+    assert!(!support::proc::fds(second.pid()).values().any(|open| open.contains(directory)), "a descriptor is left");
 }
 
 fn one_of_many() {
@@ -451,6 +470,32 @@ fn a_worker_is_left_behind() {
     support::wait_end(worker);
     assert_eq!(place.holder(), Holder::Nobody);
     place.told("lock left", "ok true");
+}
+
+/// Claims, and halts before the claim itself.
+fn claims_halted() {
+    let mut halt = Halt::at_fcntl(libc::F_SETLK);
+    halt.start(|| {
+        let file = PidFile::lock(path_argument()).expect("locked");
+        file.claim().expect("claimed");
+        tell("claimed");
+        wait_release();
+    });
+    while let Some(halted) = halt.next() {
+        tell("halted");
+        wait_byte();
+        halt.go(halted);
+    }
+}
+
+fn until_it_is_claimed() {
+    let place = Place::new();
+    let mut starter = fixture("claims_halted").arg(place.pid_file()).start();
+    hear(&starter, "halted");
+    assert_eq!(place.holder(), Holder::Starting);
+    starter.step();
+    hear(&starter, "claimed");
+    assert!(matches!(place.holder(), Holder::Running(_)));
 }
 
 /// Asks for the holder; tells when it has found something left behind, before it asks again.
@@ -722,23 +767,34 @@ fn turns_bad() {
 }
 
 fn a_place_that_turns_bad() {
-    let cases = [
-        ("fifo", 22, &["lock", "open"][..]),
+    turn_bad(&[
+        ("fifo", 22, &["lock", "open"]),
         ("symlink", 40, &["lock", "open"]),
         ("dangling", 40, &["lock", "open"]),
         ("directory", 21, &["lock"]),
         ("link", 31, &["lock"]),
-    ];
+    ]);
+}
+
+fn a_place_that_becomes_anothers() {
+    turn_bad(&[("owned", 1, &["lock"])]);
+}
+
+fn turn_bad(cases: &[(&str, i32, &[&str])]) {
     for (kind, errno, functions) in cases {
-        for function in functions {
+        for function in *functions {
             let place = Place::new();
             let [other, bad] = ["other", "bad"].map(|name| place.directory.path().join(name));
             fs::write(&other, "1\n").expect("a file");
-            match kind {
+            match *kind {
                 "fifo" => mknodat(CWD, &bad, FileType::Fifo, Mode::from_raw_mode(0o600), 0).expect("a FIFO"),
                 "symlink" => symlink("other", &bad).expect("a link"),
                 "dangling" => symlink("missing", &bad).expect("a link"),
                 "directory" => fs::create_dir(&bad).expect("a directory"),
+                "owned" => {
+                    fs::write(&bad, "1\n").expect("a file");
+                    chown(&bad, Some(65534), None).expect("another's file");
+                }
                 _ => fs::hard_link(&other, &bad).expect("a link"),
             }
             if *function == "open" {
@@ -748,6 +804,9 @@ fn a_place_that_turns_bad() {
             assert_eq!(told, format!("{errno}\n"), "{kind} {function}");
             assert_eq!(fs::read_to_string(&other).expect("the file"), "1\n", "{kind} {function}");
             assert_eq!(fs::read_dir(place.directory.path()).expect("the directory").count(), 2, "{kind} {function}");
+            if *kind == "owned" {
+                assert_eq!(place.content(), "1\n");
+            }
         }
     }
 }
@@ -760,7 +819,7 @@ fn bad_places_of_root() {
     mknodat(CWD, at("character"), FileType::CharacterDevice, mode, makedev(1, 3)).expect("a device");
     mknodat(CWD, at("block"), FileType::BlockDevice, mode, makedev(7, 0)).expect("a device");
     fs::write(at("anothers"), "1\n").expect("a file");
-    std::os::unix::fs::chown(at("anothers"), Some(65534), None).expect("chown");
+    chown(at("anothers"), Some(65534), None).expect("chown");
     bad(&place, "character", "", "22 22 22");
     bad(&place, "block", "", "22 22 22");
     bad(&place, "anothers", "", "1 ok 1");
@@ -887,7 +946,8 @@ fn errors_of_the_kernel() {
         place.told(&format!("lock claim deny:unlink={refused} remove"), "ok ok ok");
         assert_eq!(place.content(), "");
     }
-    // Nothing of all that is left.
+    // An empty file is left, which misleads nobody and is the next start's.
+    assert_eq!(place.content(), "");
     place.told("lock claim remove", "ok ok ok");
     assert!(!place.pid_file().exists());
 }
@@ -1049,6 +1109,11 @@ fn under_a_mount() {
     fs::write(place.pid_file(), "1\n").expect("a file");
     place.told("under lock claim remove", "ok ok ok");
     assert_eq!(place.content(), "");
+}
+
+fn twins() {
+    let stale = Errno::STALE.raw_os_error();
+    Place::new().told("tmpfs: lock claim twin verify", &format!("ok ok {stale}"));
 }
 
 fn left_over() {

@@ -75,6 +75,7 @@ fn main() {
             test("a_zombie_is_not_running", a_zombie_is_not_running),
             test("a_child_left_behind_is_no_daemon", a_child_left_behind_is_no_daemon),
             test("a_pid_file_that_was_left_misleads_nobody", a_pid_file_that_was_left_misleads_nobody),
+            test("a_start_says_what_it_finds_in_the_place_of_a_living_daemons_file", another_file_in_the_place),
             test("a_bad_place_for_the_pid_file_is_named_and_unchanged", a_bad_place_for_the_pid_file),
             test("a_directory_that_may_not_be_written_is_named", a_directory_that_may_not_be_written_is_named),
             test("closed_streams_are_filled", closed_streams_are_filled),
@@ -938,7 +939,7 @@ fn a_pid_file_that_was_left_misleads_nobody() {
     let place = Place::new();
     let bystander = fixture("stays").start();
     let numbers = [bystander.hear_pid(), std::process::id() as i32].map(|pid| format!("{pid}\n"));
-    let found = "the pid file was left by an instance that has ended: daemon.pid\nstarted, pid ";
+    let found = "a pid file was found that nobody held: daemon.pid\nstarted, pid ";
     let contents = ["0\n", "-1\n", "1\n", "1", "4194305\n", "4294967297\n", "99999999999999999999\n", "garbage", "\0\0", "\n"];
     for content in contents.into_iter().chain(numbers.iter().map(String::as_str)) {
         place.write("daemon.pid", content, 0o644);
@@ -956,6 +957,27 @@ fn a_pid_file_that_was_left_misleads_nobody() {
     place.write("daemon.pid", "", 0o644);
     place.run(&["status"]).said(3, "not running");
     assert!(place.run(&["start", "--", "sleep", "300"]).out.starts_with("started, pid "));
+}
+
+fn another_file_in_the_place() {
+    let place = Place::new();
+    let take_away = |name: &str| fs::rename(place.path("daemon.pid"), place.path(name)).expect("renamed");
+    let first = place.start(&SLEEP);
+    take_away("first.pid");
+    place.write("daemon.pid", &format!("{first}\n"), 0o644);
+    place.run(&["status"]).said(1, "dead, and its pid file is left");
+    let ran = place.run(&["start", "--", "sleep", "300"]);
+    assert!(ran.out.starts_with("a pid file was found that nobody held: daemon.pid\nstarted, pid "), "{ran:?}");
+    let second = ran.pid();
+    // Nothing is there to be found: only the daemon's own handle knows (`PidFile::verify`).
+    take_away("second.pid");
+    let ran = place.run(&["start", "--", "sleep", "300"]);
+    assert!(ran.out.starts_with("started, pid "), "{ran:?}");
+    place.stop();
+    wait_end(ran.pid());
+    for (name, pid) in [("first", first), ("second", second)] {
+        place.run(&["status", "--pidfile", &format!("{name}.pid")]).said(0, &format!("running, pid {pid}"));
+    }
 }
 
 fn a_bad_place_for_the_pid_file() {

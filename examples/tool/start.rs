@@ -16,6 +16,12 @@ use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd, 
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 
+/// The pid file is locked by somebody else.
+const LOCKED: Error = Step::LockPidFile.failed(Errno::WOULDBLOCK);
+
+/// A foreign program that locks the file and is no daemon is met each time.
+const TRIES: usize = 3;
+
 /// Starts the daemon and reports what it has become.
 pub(crate) fn start(call: &Call<'_>, env: &EnvBlock<'static>) -> i32 {
     // Before the readiness pipe: its own descriptors are none that the user means.
@@ -66,7 +72,15 @@ fn become_daemon(call: &Call<'_>, env: &EnvBlock<'static>, how: Steps) -> Result
     }
     let keep = keep.get(..length).unwrap_or_default();
     let plan = plan(call, env, how, keep);
-    match detach(&plan) {
+    let mut detached = detach(&plan);
+    // Whoever had it locked may have ended since: then there is nothing to tell but to try again.
+    for _ in 0..TRIES {
+        if !matches!(detached, Err(LOCKED)) || !is_free(call.pid_file) {
+            break;
+        }
+        detached = detach(&plan);
+    }
+    match detached {
         Ok(Detached::Daemon(daemon)) => exit(live(call, env, &whereabouts, daemon)),
         Ok(Detached::Caller(outcome)) => Ok(outcome),
         Err(error) => Err(refused(call, error)),
@@ -124,8 +138,7 @@ fn live(call: &Call<'_>, env: &EnvBlock<'static>, whereabouts: &Whereabouts<'_>,
 
 /// One line that names the step and the reason; the exit status.
 fn refused(call: &Call<'_>, error: Error) -> i32 {
-    let running = (error.step, error.errno) == (Step::LockPidFile, Errno::WOULDBLOCK);
-    if running {
+    if error == LOCKED {
         let line = Line::new().text("daemon: already ");
         match open_pid_file(call.pid_file).and_then(holder) {
             Ok(Holder::Running(pid)) => line.text("running, pid ").pid(pid),
@@ -165,7 +178,7 @@ fn started(call: &Call<'_>, pid: Pid, ready: Option<ReadyFd>, left: bool) -> i32
         }
     }
     if left {
-        Line::new().text("the pid file was left by an instance that has ended: ").shown(call.pid_file.to_bytes()).out();
+        Line::new().text("a pid file was found that nobody held: ").shown(call.pid_file.to_bytes()).out();
     }
     Line::new().text("started, pid ").pid(pid).out();
     report::report(pid);
@@ -199,6 +212,11 @@ fn died(outcome: Outcome) -> i32 {
     }
     .err();
     FAILED
+}
+
+/// Whether nobody is behind the lock that was met.
+fn is_free(path: &CStr) -> bool {
+    matches!(open_pid_file(path).and_then(holder), Err(Errno::NOENT) | Ok(Holder::Nobody))
 }
 
 /// Whether there is a pid file with something in it that nobody holds.

@@ -13,6 +13,7 @@ pub mod tty;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::thread::CapabilitySet;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -53,11 +54,14 @@ pub fn test(name: &str, body: fn()) -> Trial {
     })
 }
 
-/// A test that needs root; elsewhere it is counted as ignored, with the reason.
+/// A test that needs root, and what root may do in a container of its own; elsewhere it is counted as ignored, with the reason.
 pub fn root_test(name: &str, body: fn()) -> Trial {
     Trial::ignorable_test(name, move || {
         if !rustix::process::geteuid().is_root() {
             return Ok(Completion::ignored_with("needs root"));
+        }
+        if !rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN)) {
+            return Ok(Completion::ignored_with("needs CAP_SYS_ADMIN"));
         }
         body();
         Ok(Completion::Completed)

@@ -248,13 +248,20 @@ fn try_place(tool: &Tool, way: &Way, stale: bool, target: (Place, bool), bystand
         must((told.status, &told.err) == (1, &refusal), || format!("the next start: {told:?}"))?;
         pid
     } else {
+        // The number that is in the file now may be anybody's.
+        let heir = match number_in(tool) {
+            Some(dead) if dead != bystander.pid => Some(Stranger::start_as(dead)?),
+            _ => None,
+        };
         // On what was left either the next stop comes first, or the next start.
         if stale {
             let told = tool.call("stop", &[]);
             must((told.status, &*told.out) == (0, "not running\n"), || format!("a stop at once: {told:?}"))?;
             must(bystander.is_unhurt(), || "a stop at once hurts a bystander".into())?;
         }
-        tool.start(way.arguments).map_err(|wrong| format!("the next {wrong}"))?
+        let daemon = tool.start(way.arguments).map_err(|wrong| format!("the next {wrong}"))?;
+        must(heir.is_none_or(|heir| heir.is_unhurt()), || "who has got a dead daemon's number is hurt".into())?;
+        daemon
     };
     check_status(tool, Some(daemon))?;
     tool.stop(daemon)?;
@@ -262,6 +269,11 @@ fn try_place(tool: &Tool, way: &Way, stale: bool, target: (Place, bool), bystand
     must(bystander.is_unhurt(), || "a bystander is hurt".into())?;
     let left = room::strays(&[bystander.pid]);
     must(left.is_empty() && tool.files() == 0, || format!("left behind: {left:?}, {} files", tool.files()))
+}
+
+/// The number that stands in the file.
+fn number_in(tool: &Tool) -> Option<Pid> {
+    Pid::from_raw(std::fs::read_to_string(&tool.pid_file).ok()?.trim_end().parse().ok()?)
 }
 
 /// A file that an instance has left whose number is a bystander's now; or none.
@@ -277,43 +289,48 @@ fn sweep(tool: &Tool, bystander: &Stranger) {
     let _ = std::fs::remove_file(&tool.pid_file);
 }
 
-/// Tries every `ROOMS`th place, from the nth on.
+/// Tries every `ROOMS`th case, from the nth on, at all its places.
 fn work(nth: usize) -> Count {
     let bystander = Stranger::start();
     let tool = Tool::new();
     let mut count = Count::default();
-    for way in WAYS.iter().filter(|way| !way.needs_root || geteuid().is_root()) {
-        for stale in [false, true] {
-            let left = if stale { ", a file left" } else { "" };
-            let mut places = Vec::new();
-            let mut whole = Count::default();
-            whole.case(format!("{}{left}: nothing killed", way.name), || {
-                leave_file(&tool, stale, &bystander);
-                let run = run(&tool, way, None);
-                let daemon = truth(&tool.pid_file).holders.first().copied().ok_or(format!("not started: {:?}", run.told))?;
-                must(run.daemon_has_told, || "it has not told".into())?;
-                check_word(&run, 1, Some(daemon))?;
-                places = run.places;
-                tool.stop(daemon)
-            });
-            if !whole.all_right() {
+    let ways = WAYS.iter().filter(|way| !way.needs_root || geteuid().is_root());
+    let cases = ways.flat_map(|way| [(way, false), (way, true)]);
+    for (way, stale) in cases.skip(nth).step_by(ROOMS) {
+        let case = format!("{}{}", way.name, if stale { ", a file left" } else { "" });
+        let places = list_places(&tool, way, stale, &bystander, &case).unwrap_or_default();
+        // Without a list nothing is tried, and nothing is right.
+        count.tried += usize::from(places.is_empty());
+        let twice = places.iter().flat_map(|place| [(*place, false), (*place, true)]);
+        for target in twice.filter(|(place, late)| !late || place.forked) {
+            let late = if target.1 { ", late" } else { "" };
+            let before = count.right;
+            count.case(format!("{case}: {}{late}", target.0), || try_place(&tool, way, stale, target, &bystander));
+            if count.right == before {
                 sweep(&tool, &bystander);
             }
-            let twice = places.iter().flat_map(|place| [(*place, false), (*place, true)]);
-            let targets = twice.filter(|(place, late)| !late || place.forked);
-            for target in targets.skip(nth).step_by(ROOMS) {
-                let late = if target.1 { ", late" } else { "" };
-                let before = count.right;
-                count
-                    .case(format!("{}{left}: {}{late}", way.name, target.0), || try_place(&tool, way, stale, target, &bystander));
-                if count.right == before {
-                    sweep(&tool, &bystander);
-                }
-            }
-            count.tried += whole.tried - whole.right;
         }
     }
     count
+}
+
+/// The places of a start of which nothing is killed.
+fn list_places(tool: &Tool, way: &Way, stale: bool, bystander: &Stranger, case: &str) -> Option<Vec<Place>> {
+    let mut places = None;
+    Count::default().case(format!("{case}: nothing killed"), || {
+        leave_file(tool, stale, bystander);
+        let run = run(tool, way, None);
+        let daemon = truth(&tool.pid_file).holders.first().copied().ok_or(format!("not started: {:?}", run.told))?;
+        must(run.daemon_has_told, || "it has not told".into())?;
+        check_word(&run, 1, Some(daemon))?;
+        tool.stop(daemon)?;
+        places = Some(run.places);
+        Ok(())
+    });
+    if places.is_none() {
+        sweep(tool, bystander);
+    }
+    places
 }
 
 fn main() {

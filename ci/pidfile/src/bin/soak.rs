@@ -5,11 +5,16 @@
 //! each round of the first and the last tenth is measured against as many calls of the tool that start nothing,
 //! right before it or right after it.
 
+use daemon_steps::{Holder, PidFile, Stop, Stopped, holder, open_pid_file, remove_left_over, stop};
 use pidfile_proof::case::{Count, must};
 use pidfile_proof::proc;
 use pidfile_proof::room::{self, Room};
 use pidfile_proof::stranger::Stranger;
 use pidfile_proof::tool::Tool;
+use rustix::io::Errno;
+use rustix::process::{WaitOptions, waitpid};
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 /// Generous: what grows with each round grows a hundredfold in ten thousand.
@@ -27,11 +32,23 @@ struct Times {
     calls: Duration,
 }
 
-/// Starts, stops, and reaps only the daemon: whom the tool does not reap stays to be seen.
-fn round(tool: &Tool, way: &[&str]) -> Result<(), String> {
+/// Starts, is refused in this process, and stops through the tool or, `here`, in this process, whose descriptors are
+/// counted. Reaps only the daemon: whom the tool does not reap stays to be seen.
+fn round(tool: &Tool, way: &[&str], here: bool) -> Result<(), String> {
     let told = tool.call("start", way);
     let daemon = told.pid().filter(|_| told.status == 0).ok_or_else(|| format!("start: {told:?}"))?;
-    tool.stop(daemon)
+    let path = CString::new(tool.pid_file.as_os_str().as_bytes()).expect("no null");
+    must(PidFile::lock(&path).is_err_and(|errno| errno == Errno::WOULDBLOCK), || "a second lock".into())?;
+    if !here {
+        return tool.stop(daemon);
+    }
+    let file = open_pid_file(&path).map_err(|errno| format!("open: {errno}"))?;
+    let found = holder(&file);
+    must(found == Ok(Holder::Running(daemon)), || format!("the holder: {found:?}"))?;
+    let stopped = stop(&file, &Stop::default());
+    must(stopped == Ok(Stopped::Ended), || format!("stop: {stopped:?}"))?;
+    remove_left_over(&path).map_err(|errno| format!("remove: {errno}"))?;
+    must(matches!(waitpid(Some(daemon), WaitOptions::NOHANG), Ok(Some(_))), || "it has not ended".into())
 }
 
 fn timed(act: impl FnOnce()) -> Duration {
@@ -69,12 +86,14 @@ fn soak(rounds: usize) -> bool {
     let me = rustix::process::getpid();
     let mut count = Count::default();
     // The first call may open what then stays open.
-    count.case("the first round", || round(&tool, WAYS[0]));
+    for here in [false, true] {
+        count.case("the first rounds", || round(&tool, WAYS[0], here));
+    }
     let open_before = proc::descriptors(me);
     let tenth = rounds / 10;
     let (mut first, mut last) = (Vec::new(), Vec::new());
     for nth in 0..rounds {
-        let mut act = || count.case(format!("round {nth}"), || round(&tool, WAYS[nth % WAYS.len()]));
+        let mut act = || count.case(format!("round {nth}"), || round(&tool, WAYS[nth % WAYS.len()], nth / 4 % 2 == 0));
         match nth {
             _ if nth < tenth => first.push(both(&tool, nth, act)),
             _ if nth >= rounds - tenth => last.push(both(&tool, nth, act)),
