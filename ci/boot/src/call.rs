@@ -6,7 +6,7 @@ use core::time::Duration;
 use daemon_steps::{EnvBlock, Fork, SignalSet, ThinCStr, block_signals, chdir, execve, exit, fork, ignore_signal, umask};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, fcntl_setfl};
-use rustix::io::{Result, dup, read, retry_on_intr};
+use rustix::io::{Result, close, dup, read, retry_on_intr};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, WaitOptions, waitpid};
 use rustix::stdio::{dup2_stderr, dup2_stdout};
@@ -27,33 +27,34 @@ impl core::fmt::Display for Done {
     }
 }
 
-/// What a program inherits besides 0, 1 and 2.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Leak {
-    Nothing,
-    /// The pipe that is its standard output, once more.
-    Output,
+/// Which descriptors a program inherits.
+#[derive(Clone, Copy)]
+pub(crate) enum Inherit {
+    /// 0, 1 and 2.
+    Streams,
+    /// 0, 1 and 2, and the pipe that is 1 once more.
+    OutputTwice,
+    /// 1 and 2.
+    NoInput,
 }
 
-/// Runs the program at `words[0]` with these words, seven at most, in surroundings that a daemon must not take over.
-pub(crate) fn call(words: &[&CStr], leak: Leak, env: &EnvBlock<'_>) -> Done {
+/// Runs the program at `words[0]` with these words, eleven at most, in surroundings that a daemon must not take over.
+pub(crate) fn call(words: &[&CStr], inherit: Inherit, env: &EnvBlock<'_>) -> Done {
     let mut done = Done { status: None, out: Text::new(), err: Text::new(), left_open: false };
-    if let Err(errno) = run(words, leak, env, &mut done) {
+    if let Err(errno) = run(words, inherit, env, &mut done) {
         done.err = Text::of(format_args!("not run: {errno:?}"));
     }
     done
 }
 
-fn run(words: &[&CStr], leak: Leak, env: &EnvBlock<'_>, done: &mut Done) -> Result<()> {
+fn run(words: &[&CStr], inherit: Inherit, env: &EnvBlock<'_>, done: &mut Done) -> Result<()> {
     let (out, out_end) = pipe_with(PipeFlags::CLOEXEC)?;
     let (err, err_end) = pipe_with(PipeFlags::CLOEXEC)?;
     let Fork::Parent(child) = fork()? else {
-        if leak == Leak::Output {
-            // It is to be open when nothing here has it any more.
-            core::mem::forget(dup(&out_end));
+        match dup2_stdout(&out_end).and_then(|()| dup2_stderr(&err_end)).and_then(|()| surround(inherit, &out_end)) {
+            Ok(()) => execute(words, env),
+            Err(_) => exit(126),
         }
-        let _ = dup2_stdout(&out_end).and_then(|()| dup2_stderr(&err_end)).and_then(|()| surround());
-        execute(words, env)
     };
     drop((out_end, err_end));
     done.status = wait(child)?;
@@ -61,8 +62,16 @@ fn run(words: &[&CStr], leak: Leak, env: &EnvBlock<'_>, done: &mut Done) -> Resu
     Ok(())
 }
 
-/// Another directory and umask, signals blocked and ignored.
-fn surround() -> Result<()> {
+/// Another directory and umask, signals blocked and ignored, the descriptors.
+fn surround(inherit: Inherit, out: &OwnedFd) -> Result<()> {
+    match inherit {
+        Inherit::Streams => {}
+        // It is to stay open when this process executes another program.
+        Inherit::OutputTwice => core::mem::forget(dup(out)?),
+        // SAFETY: nothing in this process has an `OwnedFd` of that number.
+        #[allow(unsafe_code)]
+        Inherit::NoInput => unsafe { close(0) },
+    }
     chdir(c"/bin")?;
     umask(Mode::from_raw_mode(0o077))?;
     block_signals(SignalSet::from_iter([Signal::USR1, Signal::HUP, Signal::CHILD]))?;
@@ -70,9 +79,9 @@ fn surround() -> Result<()> {
 }
 
 fn execute(words: &[&CStr], env: &EnvBlock<'_>) -> ! {
-    let mut argv = [None; 8];
+    let mut argv = [None; 12];
     // The last place stays empty.
-    argv.iter_mut().take(7).zip(words).for_each(|(place, word)| *place = Some(ThinCStr::from(*word)));
+    argv.iter_mut().take(11).zip(words).for_each(|(place, word)| *place = Some(ThinCStr::from(*word)));
     let _ = execve(words.first().copied().unwrap_or(c""), &argv, env);
     exit(127)
 }

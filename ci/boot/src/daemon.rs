@@ -1,6 +1,6 @@
 //! What was promised of a daemon, each fact seen from outside.
 
-use crate::call::{Done, Leak, call, until};
+use crate::call::{Done, Inherit, call, until};
 use crate::proc::{Contents, Process, contents, number};
 use crate::text::{Teller, Text};
 use core::ffi::CStr;
@@ -105,7 +105,7 @@ fn holder(path: &CStr) -> Result<Option<Pid>> {
 }
 
 pub(crate) fn tool(verb: &CStr, pid_file: &CStr, env: &EnvBlock<'_>) -> Done {
-    call(&[c"/bin/daemon", verb, c"--pidfile", pid_file], Leak::Output, env)
+    call(&[c"/bin/daemon", verb, c"--pidfile", pid_file], Inherit::OutputTwice, env)
 }
 
 /// Tells whether a call ended with `status` and said just this, `err` on standard error; it leaves nothing open.
@@ -115,9 +115,12 @@ pub(crate) fn ended(tell: &Teller<'_>, name: &str, done: &Done, status: i32, out
 
 /// Starts the daemon, and tells whether that is what it says.
 pub(crate) fn start(tell: &Teller<'_>, pid_file: &CStr, env: &EnvBlock<'_>) {
-    let done = tool(c"start", pid_file, env);
+    said_started(tell, "start", &tool(c"start", pid_file, env));
+}
+
+pub(crate) fn said_started(tell: &Teller<'_>, name: &str, done: &Done) {
     let said = done.out.as_bytes().starts_with(b"started, pid ") && done.err.is("");
-    tell.fact("start", done.status == Some(0) && said && !done.left_open, done);
+    tell.fact(name, done.status == Some(0) && said && !done.left_open, done);
 }
 
 /// Asks for a running daemon, stops it, and asks again.

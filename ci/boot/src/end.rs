@@ -14,27 +14,28 @@ const WORK: Duration = Duration::from_millis(300);
 
 /// Asks init for the end; the exit status of this program.
 pub(crate) fn facts(tell: &Teller<'_>) -> i32 {
-    match ask(tell) {
-        Ok(taken) => tell.fact("told", taken.is_some(), "no SIGTERM in ten seconds"),
-        Err(errno) => tell.fact("told", false, format_args!("{errno:?}")),
-    }
+    let told = |name, taken| tell.fact(name, matches!(taken, Ok(Some(_))), format_args!("{taken:?}"));
+    // The witness inherits that, and misses no signal.
+    let blocked = block_signals(SignalSet::from_iter([Signal::INT, Signal::TERM]));
+    tell.fact("blocked", blocked.is_ok(), format_args!("{blocked:?}"));
+    told("forwarded", answered(Signal::INT));
+    let made = orphan(|| witness(tell.about)).and_then(|()| orphan(stubborn));
+    tell.fact("made", made.is_ok(), format_args!("{made:?}"));
+    told("told", answered(Signal::TERM));
     0
 }
 
-fn ask(tell: &Teller<'_>) -> Result<Option<i32>> {
-    let term = SignalSet::from(Signal::TERM);
-    block_signals(term)?;
-    orphan(|| witness(tell.about))?;
-    orphan(stubborn)?;
-    kill_process(Pid::INIT, Signal::TERM)?;
-    wait_signal(term, Some(Duration::from_secs(10)))
+/// Sends the signal to init, and waits for what init makes of it: the same, for this process.
+fn answered(signal: Signal) -> Result<Option<i32>> {
+    kill_process(Pid::INIT, signal)?;
+    wait_signal(signal.into(), Some(Duration::from_secs(10)))
 }
 
 /// SIGTERM comes to it, too, and the time to do something about it. Its session is not the console's, which hangs up.
 fn witness(about: &str) -> Result<()> {
     setsid()?;
     let console = openat(CWD, c"/dev/console", OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
-    let taken = wait_signal(SignalSet::from(Signal::TERM), Some(Duration::from_secs(20)))?;
+    let taken = wait_signal(Signal::TERM.into(), Some(Duration::from_secs(20)))?;
     pause(WORK);
     Teller { to: console.as_fd(), about }.fact("time", taken.is_some(), "no SIGTERM in twenty seconds");
     Ok(())

@@ -18,7 +18,7 @@ mod orphans;
 mod proc;
 mod text;
 
-use call::{Leak, call};
+use call::{Inherit, call};
 use core::ffi::CStr;
 use daemon::{Promise, refused, start, stop};
 use daemon_steps::{EnvBlock, ThinCStr};
@@ -51,7 +51,7 @@ fn the_daemon(tell: &Teller<'_>, env: &EnvBlock<'_>) {
 
 fn the_minimal(tell: &Teller<'_>, env: &EnvBlock<'_>) {
     const PID_FILE: &CStr = c"/run/minimal.pid";
-    let minimal = || call(&[c"/bin/minimal", PID_FILE], Leak::Nothing, env);
+    let minimal = || call(&[c"/bin/minimal", PID_FILE], Inherit::Streams, env);
     daemon::ended(tell, "start", &minimal(), 0, "", "");
     if let Some(pid) = (Promise { pid_file: PID_FILE, leads: Some(false) }).facts(tell) {
         // 64, and the number of the step that locks the pid file.
