@@ -60,7 +60,7 @@ impl<const N: usize> Write for Text<N> {
 
 impl<const N: usize> Display for Text<N> {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        self.as_bytes().escape_ascii().fmt(f)
+        self.as_bytes().utf8_chunks().try_for_each(|chunk| f.write_str(chunk.valid()))
     }
 }
 
@@ -78,7 +78,7 @@ impl Teller<'_> {
             Text::of(format_args!("fact {about}-{name} ok\n"))
         } else {
             let saw: Text<900> = Text::of(saw);
-            Text::of(format_args!("fact {about}-{name} WRONG saw={saw}\n"))
+            Text::of(format_args!("fact {about}-{name} WRONG saw={}\n", saw.as_bytes().escape_ascii()))
         };
         say(self.to, line.as_bytes());
     }
