@@ -15,8 +15,8 @@ pub(crate) const NO_SIGNAL: &str = "0000000000000000";
 
 pub(crate) struct Promise<'a> {
     pub(crate) pid_file: &'a CStr,
-    /// Whether it leads its session; nothing if both are right.
-    pub(crate) leads: Option<bool>,
+    /// Whether it leads its session.
+    pub(crate) leads: bool,
 }
 
 impl Promise<'_> {
@@ -41,10 +41,8 @@ impl Promise<'_> {
     fn process(&self, tell: &Teller<'_>, pid: Pid, process: &Process) {
         // The number is in the file before whoever started it is gone.
         tell.becomes("ppid", 1, || process.stat(4));
-        if let Some(leads) = self.leads {
-            let session = process.stat(6);
-            tell.fact("session", session.is(pid.as_raw_nonzero()) == leads && !session.is(0), session);
-        }
+        let session = process.stat(6);
+        tell.fact("session", session.is(pid.as_raw_nonzero()) == self.leads && !session.is(0), session);
         let own = Process::open("self").map_or(Text::of("?"), |own| own.stat(6));
         tell.fact("new-session", process.stat(6).as_bytes() != own.as_bytes(), own);
         tell.is("terminal", 0, process.stat(7));

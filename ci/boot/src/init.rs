@@ -8,24 +8,28 @@ use core::ffi::CStr;
 use rustix::fs::CWD;
 use rustix::process::getpid;
 
-/// The pid files of the daemons that init starts.
-const DAEMONS: [(&str, &CStr); 2] = [("first", c"/run/first.pid"), ("second", c"/run/second.pid")];
+/// The daemons that init starts: whether each leads its session.
+const DAEMONS: [(&str, &CStr, bool); 2] =
+    [("init-daemon", c"/run/daemon.pid", true), ("init-minimal", c"/run/minimal.pid", false)];
 
 pub(crate) fn facts(tell: &Teller<'_>) {
-    match Process::open("self") {
-        Ok(own) => console(&Teller { about: "console", ..*tell }, &own),
-        Err(errno) => tell.fact("proc", false, format_args!("{errno:?}")),
-    }
     mounts(tell);
     match Process::open(1) {
         Ok(init) => streams(tell, &init),
         Err(errno) => tell.fact("streams", false, format_args!("{errno:?}")),
     }
-    for (about, pid_file) in DAEMONS {
-        // Whether a daemon that init starts leads its session is for init to choose.
-        Promise { pid_file, leads: None }.facts(&Teller { about, ..*tell });
+    for (about, pid_file, leads) in DAEMONS {
+        Promise { pid_file, leads }.facts(&Teller { about, ..*tell });
     }
     no_zombies(tell);
+}
+
+/// What init gives the program on the console.
+pub(crate) fn console_facts(tell: &Teller<'_>) {
+    match Process::open("self") {
+        Ok(own) => console(tell, &own),
+        Err(errno) => tell.fact("proc", false, format_args!("{errno:?}")),
+    }
 }
 
 /// A session of its own with the terminal, in the foreground; nothing inherited but that.
