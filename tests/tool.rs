@@ -8,6 +8,7 @@
 mod support;
 
 use daemon_steps::{Fork, Holder, SignalSet, Stop, block_signals, fork, holder, open_pid_file, wait_signal};
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
