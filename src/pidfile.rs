@@ -66,7 +66,8 @@ impl<'p> PidFile<'p> {
     ///
     /// # Errors
     ///
-    /// * `EWOULDBLOCK`: another instance, or a foreign program, has it locked: ask [`holder`].
+    /// * `EWOULDBLOCK`: another instance has it locked: ask [`holder`].
+    /// * `EBUSY`: a foreign program has had it locked for half a second.
     /// * `ELOOP`: a symlink at `path`. `EISDIR`: a directory, or no name. `EINVAL`: a FIFO, a device or a socket.
     /// * `EPERM`: the file is another user's. `EMLINK`: it has a second name (hard link).
     /// * `ENAMETOOLONG`: 4,096 bytes or more, or one component of more than 255.
@@ -350,7 +351,7 @@ fn ask(file: BorrowedFd<'_>) -> Result<Holder, Errno> {
 ///
 /// # Errors
 ///
-/// * Those of [`PidFile::lock`], except `EWOULDBLOCK`; and those of [`PidFile::remove`].
+/// * Those of [`PidFile::lock`], except `EWOULDBLOCK` and `EBUSY`; and those of [`PidFile::remove`].
 ///
 /// # System calls
 ///
@@ -421,12 +422,12 @@ fn take(file: &OwnedFd, start: bool) -> Result<(), Errno> {
     let pauses = if start { PATIENCE } else { 0 };
     for _ in 0..pauses {
         if locked != Err(Errno::WOULDBLOCK) || holder(file)? != Holder::Nobody {
-            break;
+            return locked;
         }
         sys::pause();
         locked = try_lock();
     }
-    locked
+    if start && locked == Err(Errno::WOULDBLOCK) { Err(Errno::BUSY) } else { locked }
 }
 
 /// Opens above the standard streams, without following, waiting, or becoming anybody's terminal.

@@ -8,6 +8,7 @@
 mod support;
 
 use daemon_steps::{Fork, Holder, SignalSet, Stop, block_signals, fork, holder, open_pid_file, wait_signal};
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -74,6 +75,7 @@ fn main() {
             test("the_signal_asked_for_is_the_one_sent", the_signal_asked_for_is_the_one_sent),
             test("a_zombie_is_not_running", a_zombie_is_not_running),
             test("a_child_left_behind_is_no_daemon", a_child_left_behind_is_no_daemon),
+            test("a_pid_file_that_another_program_has_locked_is_an_error", locked_by_another_program),
             test("a_pid_file_that_was_left_misleads_nobody", a_pid_file_that_was_left_misleads_nobody),
             test("a_start_says_what_it_finds_in_the_place_of_a_living_daemons_file", another_file_in_the_place),
             test("a_bad_place_for_the_pid_file_is_named_and_unchanged", a_bad_place_for_the_pid_file),
@@ -957,6 +959,16 @@ fn a_pid_file_that_was_left_misleads_nobody() {
     place.write("daemon.pid", "", 0o644);
     place.run(&["status"]).said(3, "not running");
     assert!(place.run(&["start", "--", "sleep", "300"]).out.starts_with("started, pid "));
+}
+
+fn locked_by_another_program() {
+    let place = Place::new();
+    let file = fs::File::create(place.path("daemon.pid")).expect("a file");
+    flock(&file, FlockOperation::NonBlockingLockExclusive).expect("a lock");
+    place.run(&["start", "--", "sleep", "300"]).failed("cannot lock the pid file (daemon.pid): another program has it locked");
+    place.run(&["status"]).said(3, "not running");
+    drop(file);
+    place.start(&SLEEP);
 }
 
 fn another_file_in_the_place() {

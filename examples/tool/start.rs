@@ -16,11 +16,11 @@ use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd, 
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 
-/// The pid file is locked by somebody else.
+/// The pid file is locked by another instance.
 const LOCKED: Error = Step::LockPidFile.failed(Errno::WOULDBLOCK);
 
-/// A foreign program that locks the file and is no daemon is met each time.
-const TRIES: usize = 3;
+/// More often than as many instances can follow each other while this one looks.
+const TRIES: usize = 100;
 
 /// Starts the daemon and reports what it has become.
 pub(crate) fn start(call: &Call<'_>, env: &EnvBlock<'static>) -> i32 {
@@ -145,7 +145,7 @@ fn refused(call: &Call<'_>, error: Error) -> i32 {
             Ok(Holder::Starting) => line.text("starting"),
             Ok(Holder::OutOfSight) => line.text("running, in another pid namespace"),
             Ok(Holder::LeftBehind) => line.text("running: what a daemon that has ended left behind still holds its pid file"),
-            _ => line.text("locked by another program: ").shown(call.pid_file.to_bytes()),
+            _ => line.text("running, or has just ended, each time it was tried"),
         }
         .err();
         return FAILED;

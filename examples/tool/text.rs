@@ -22,6 +22,7 @@ pub(crate) fn complain_of_pid_file(what: &str, path: &CStr, errno: Errno) -> i32
         Errno::INVAL => "it is not a regular file",
         Errno::PERM => "it is another user's",
         Errno::MLINK => "it has a second name",
+        Errno::BUSY => "another program has it locked",
         _ => return complain(what, [path], errno),
     };
     cannot(what, [path]).text(unfit).err();
