@@ -5,6 +5,7 @@
 mod alone;
 mod clock;
 mod decimal;
+mod inode;
 mod kernel;
 mod locks;
 mod open;
@@ -24,11 +25,12 @@ mod process;
 pub(crate) use alone::alone;
 pub(crate) use clock::{Deadline, pause};
 pub(crate) use decimal::{Decimal, number};
+pub(crate) use inode::{Inode, stat};
 pub(crate) use kernel::{
     Change, Disposition, close, close_range, dup3, execve, getgroups, getresgid, getresuid, is_open, sigaction, sigdisposition,
     sigprocmask, sigtimedwait, tiocnotty, umask,
 };
 pub(crate) use locks::{Locker, getlk, setlk, setlk_description};
-pub(crate) use open::{above_stdio, c_str, dup_above_stdio, openat, pidfd_open, pipe};
+pub(crate) use open::{above_stdio, borrow, c_str, dup_above_stdio, open_directory, openat, pidfd_open, pipe, skip};
 pub(crate) use process::{exit, fork, libc_signals, setgroups, setresgid, setresuid};
 pub(crate) use stat::has_executed;
