@@ -5,19 +5,19 @@ use core::ffi::c_char;
 use core::mem::MaybeUninit;
 use core::ptr::{from_ref, null, null_mut};
 use linux_raw_sys::general as k;
-use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{Gid, Uid};
 
-/// The kernel's answer: -4095 to -1 is an errno, anything else a result.
-pub(super) fn result(ret: usize) -> Result<usize, Errno> {
-    if ret > -4096_isize as usize { Err(Errno::from_raw_os_error((ret as i32).wrapping_neg())) } else { Ok(ret) }
+/// The kernel's answer: less than zero it is an errno. No call of this crate returns more than an `int`.
+pub(super) fn result(ret: usize) -> Result<u32, Errno> {
+    u32::try_from(ret as i32).map_err(|_| Errno::from_raw_os_error((ret as i32).wrapping_neg()))
 }
 
 /// # Safety
 ///
 /// That of the system call `nr` with these arguments.
-pub(super) unsafe fn call(nr: u32, a: usize, b: usize, c: usize, d: usize) -> Result<usize, Errno> {
+pub(super) unsafe fn call(nr: u32, a: usize, b: usize, c: usize, d: usize) -> Result<u32, Errno> {
     // SAFETY: the caller answers for the call.
     result(unsafe { syscall4(a, b, c, d, nr) })
 }
@@ -36,7 +36,7 @@ pub(crate) unsafe fn execve(path: *const c_char, argv: *const *const c_char, env
 /// # Safety
 ///
 /// Nobody owns a descriptor from `first` to `last`, or nobody will use or close it again.
-pub(crate) unsafe fn close_range(first: RawFd, last: u32) -> Result<(), Errno> {
+pub(crate) unsafe fn close_range(first: RawFd, last: RawFd) -> Result<(), Errno> {
     // SAFETY: the caller vouches for the descriptors; no memory is passed.
     unsafe { call(k::__NR_close_range, first as usize, last as usize, 0, 0) }.map(drop)
 }
@@ -47,6 +47,15 @@ pub(crate) unsafe fn close_range(first: RawFd, last: u32) -> Result<(), Errno> {
 pub(crate) unsafe fn close(fd: RawFd) -> Result<(), Errno> {
     // SAFETY: the caller vouches for the descriptor; no memory is passed.
     unsafe { call(k::__NR_close, fd as usize, 0, 0, 0) }.map(drop)
+}
+
+/// Reads entries of a directory; none at its end.
+pub(crate) fn getdents<'b>(dir: &OwnedFd, buffer: &'b mut [MaybeUninit<u8>]) -> Result<&'b [u8], Errno> {
+    let (dir, place) = (dir.as_raw_fd() as usize, buffer.as_mut_ptr());
+    // SAFETY: the kernel writes at most so many bytes there.
+    let length = unsafe { call(k::__NR_getdents64, dir, place as usize, buffer.len(), 0) }?;
+    // SAFETY: the kernel has just written so many.
+    Ok(unsafe { core::slice::from_raw_parts(place.cast(), length as usize) })
 }
 
 /// # Safety
@@ -175,7 +184,7 @@ pub(crate) fn tiocnotty(fd: RawFd) -> Result<(), Errno> {
 
 pub(crate) fn umask(mask: u32) -> Result<u32, Errno> {
     // SAFETY: a number in, a number out.
-    unsafe { call(k::__NR_umask, mask as usize, 0, 0, 0) }.map(|former| former as u32)
+    unsafe { call(k::__NR_umask, mask as usize, 0, 0, 0) }
 }
 
 // The 32-bit architectures that are older than 32-bit ids have them under names of their own.
@@ -210,5 +219,5 @@ pub(crate) fn getresgid() -> Result<[Gid; 3], Errno> {
 pub(crate) fn getgroups(list: &mut [u32]) -> Result<usize, Errno> {
     let place = if list.is_empty() { null_mut() } else { list.as_mut_ptr() };
     // SAFETY: the kernel writes at most `list.len()` numbers there.
-    unsafe { call(ids::GETGROUPS, list.len(), place as usize, 0, 0) }
+    unsafe { call(ids::GETGROUPS, list.len(), place as usize, 0, 0) }.map(|n| n as usize)
 }

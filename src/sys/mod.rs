@@ -23,10 +23,10 @@ mod process;
 
 pub(crate) use alone::alone;
 pub(crate) use clock::{Deadline, pause};
-pub(crate) use decimal::{Decimal, number};
+pub(crate) use decimal::Decimal;
 pub(crate) use kernel::{
-    Change, Disposition, close, close_range, dup3, execve, getgroups, getresgid, getresuid, is_open, sigaction, sigdisposition,
-    sigprocmask, sigtimedwait, tiocnotty, umask,
+    Change, Disposition, close, close_range, dup3, execve, getdents, getgroups, getresgid, getresuid, is_open, sigaction,
+    sigdisposition, sigprocmask, sigtimedwait, tiocnotty, umask,
 };
 pub(crate) use locks::{Locker, getlk, setlk, setlk_description};
 pub(crate) use open::{above_stdio, c_str, dup_above_stdio, openat, pidfd_open, pipe};

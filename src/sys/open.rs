@@ -11,10 +11,10 @@ use rustix::process::Pid;
 /// # Safety
 ///
 /// `fd` is open, and nobody's.
-unsafe fn owned(fd: usize) -> OwnedFd {
+unsafe fn owned(fd: u32) -> OwnedFd {
     // The mask tells the compiler what the kernel has told: it is not negative.
     // SAFETY: the caller vouches for it.
-    unsafe { OwnedFd::from_raw_fd((fd & RawFd::MAX as usize) as RawFd) }
+    unsafe { OwnedFd::from_raw_fd((fd & RawFd::MAX as u32) as RawFd) }
 }
 
 /// # Safety
@@ -60,7 +60,7 @@ pub(crate) fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
     let mut ends = [0_u32; 2];
     // SAFETY: the kernel writes two numbers there.
     unsafe { call(k::__NR_pipe2, ends.as_mut_ptr() as usize, k::O_CLOEXEC as usize, 0, 0) }?;
-    let [read, write] = ends.map(|fd| fd as usize);
+    let [read, write] = ends;
     // SAFETY: the kernel has just made them.
     Ok((unsafe { owned(read) }, unsafe { owned(write) }))
 }

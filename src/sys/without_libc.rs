@@ -1,5 +1,6 @@
 //! Without a C library: the system calls.
 
+use super::arch::syscall4;
 use super::kernel::call;
 use core::ops::Range;
 use linux_raw_sys::general as k;
@@ -20,7 +21,7 @@ pub(crate) unsafe fn fork() -> Result<Option<Pid>, Errno> {
 pub(crate) fn exit(status: i32) -> ! {
     loop {
         // SAFETY: the call ends every thread; it does not return, and the loop says so.
-        let _ = unsafe { call(k::__NR_exit_group, status as usize, 0, 0, 0) };
+        unsafe { syscall4(status as usize, 0, 0, 0, k::__NR_exit_group) };
     }
 }
 
