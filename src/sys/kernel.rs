@@ -197,27 +197,45 @@ mod ids {
     pub(super) use super::k::{__NR_getgroups32 as GETGROUPS, __NR_getresgid32 as GETRESGID, __NR_getresuid32 as GETRESUID};
 }
 
-/// Real, effective and saved number, from getresuid(2) or getresgid(2).
-fn getres(nr: u32) -> Result<[u32; 3], Errno> {
+/// Whether real, effective and saved number, as getresuid(2) or getresgid(2) tells them, are this one.
+fn are_all(nr: u32, id: u32) -> Result<bool, Errno> {
     let mut ids = [0_u32; 3];
-    let [real, effective, saved] = ids.each_mut().map(|id| &raw mut *id as usize);
+    let [real, effective, saved] = &mut ids;
     // SAFETY: the kernel writes three numbers to the three places given.
-    unsafe { call(nr, real, effective, saved, 0) }?;
-    Ok(ids)
+    unsafe { call(nr, &raw mut *real as usize, &raw mut *effective as usize, &raw mut *saved as usize, 0) }?;
+    Ok(ids == [id; 3])
 }
 
-pub(crate) fn getresuid() -> Result<[Uid; 3], Errno> {
-    getres(ids::GETRESUID).map(|ids| ids.map(Uid::from_raw))
+pub(crate) fn has_uid(uid: Uid) -> Result<bool, Errno> {
+    are_all(ids::GETRESUID, uid.as_raw())
 }
 
-pub(crate) fn getresgid() -> Result<[Gid; 3], Errno> {
-    getres(ids::GETRESGID).map(|ids| ids.map(Gid::from_raw))
+pub(crate) fn has_gid(gid: Gid) -> Result<bool, Errno> {
+    are_all(ids::GETRESGID, gid.as_raw())
 }
 
 /// How many supplementary groups there are; with `list` not empty they are written there, and
 /// EINVAL is the answer when it is too short.
-pub(crate) fn getgroups(list: &mut [u32]) -> Result<usize, Errno> {
+pub(crate) fn getgroups(list: &mut [Gid]) -> Result<usize, Errno> {
     let place = if list.is_empty() { null_mut() } else { list.as_mut_ptr() };
-    // SAFETY: the kernel writes at most `list.len()` numbers there.
-    unsafe { call(ids::GETGROUPS, list.len(), place as usize, 0, 0) }.map(|n| n as usize)
+    // SAFETY: the kernel writes at most `list.len()` numbers there, which `Gid` is one of.
+    unsafe { call(ids::GETGROUPS, list.len(), place as usize, 0, 0) }.map(|length| length as usize)
+}
+
+/// This thread, as capget(2) and capset(2) name it.
+const THIS_THREAD: k::__user_cap_header_struct = k::__user_cap_header_struct { version: k::_LINUX_CAPABILITY_VERSION_3, pid: 0 };
+
+/// Whether the thread has no capability, and none that an execve(2) could bring back.
+pub(crate) fn is_powerless() -> Result<bool, Errno> {
+    // Effective, permitted and inheritable: first the lower halves, then the upper ones.
+    let mut sets = [0_u32; 6];
+    // SAFETY: the kernel reads the header, and writes two times three numbers.
+    unsafe { call(k::__NR_capget, from_ref(&THIS_THREAD) as usize, &raw mut sets as usize, 0, 0) }?;
+    Ok(sets == [0; 6])
+}
+
+/// Gives up every capability of the thread.
+pub(crate) fn drop_capabilities() -> Result<(), Errno> {
+    // SAFETY: the kernel reads the header, and two times three numbers.
+    unsafe { call(k::__NR_capset, from_ref(&THIS_THREAD) as usize, from_ref(&[0_u32; 6]) as usize, 0, 0) }.map(drop)
 }

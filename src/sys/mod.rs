@@ -25,8 +25,8 @@ pub(crate) use alone::alone;
 pub(crate) use clock::{Deadline, pause};
 pub(crate) use decimal::Decimal;
 pub(crate) use kernel::{
-    Change, Disposition, close, close_range, dup3, execve, getdents, getgroups, getresgid, getresuid, is_open, sigaction,
-    sigdisposition, sigprocmask, sigtimedwait, tiocnotty, umask,
+    Change, Disposition, close, close_range, drop_capabilities, dup3, execve, getdents, getgroups, has_gid, has_uid, is_open,
+    is_powerless, sigaction, sigdisposition, sigprocmask, sigtimedwait, tiocnotty, umask,
 };
 pub(crate) use locks::{Locker, getlk, setlk, setlk_description};
 pub(crate) use open::{above_stdio, c_str, dup_above_stdio, openat, pidfd_open, pipe};
