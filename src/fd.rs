@@ -221,5 +221,5 @@ unsafe fn close(fd: RawFd) -> Result<(), Errno> {
 /// ```
 pub unsafe fn dup3(old: impl AsFd, new: RawFd, cloexec: bool) -> Result<(), Errno> {
     // SAFETY: the caller vouches for `new`.
-    unsafe { sys::dup3(old.as_fd(), new, cloexec) }
+    unsafe { sys::dup3(old.as_fd().as_raw_fd(), new, cloexec) }
 }

@@ -5,21 +5,46 @@ use core::ffi::c_char;
 use core::mem::MaybeUninit;
 use core::ptr::{from_ref, null, null_mut};
 use linux_raw_sys::general as k;
-use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use rustix::io::{Errno, FdFlags, fcntl_setfd};
-use rustix::process::{Gid, Uid};
+use rustix::fd::{AsRawFd, OwnedFd, RawFd};
+use rustix::io::Errno;
+use rustix::process::{Gid, Pid, Uid};
 
-/// The kernel's answer: less than zero it is an errno. No call of this crate returns more than an `int`.
+/// The kernel's answer: -4095 to -1 is an errno, anything else a result. No call of this crate returns more than an `int`.
 pub(super) fn result(ret: usize) -> Result<u32, Errno> {
-    u32::try_from(ret as i32).map_err(|_| Errno::from_raw_os_error((ret as i32).wrapping_neg()))
+    if ret > -4096_isize as usize { Err(Errno::from_raw_os_error((ret as i32).wrapping_neg())) } else { Ok(ret as u32) }
 }
 
 /// # Safety
 ///
 /// That of the system call `nr` with these arguments.
-pub(super) unsafe fn call(nr: u32, a: usize, b: usize, c: usize, d: usize) -> Result<u32, Errno> {
+unsafe fn once(nr: u32, a: usize, b: usize, c: usize, d: usize) -> Result<u32, Errno> {
     // SAFETY: the caller answers for the call.
     result(unsafe { syscall4(a, b, c, d, nr) })
+}
+
+/// A system call, until no signal interrupts it.
+///
+/// # Safety
+///
+/// That of the system call `nr` with these arguments.
+pub(super) unsafe fn call(nr: u32, a: usize, b: usize, c: usize, d: usize) -> Result<u32, Errno> {
+    loop {
+        // SAFETY: the caller answers for the call.
+        let ret = unsafe { syscall4(a, b, c, d, nr) };
+        if ret as i32 != -(linux_raw_sys::errno::EINTR as i32) {
+            return result(ret);
+        }
+    }
+}
+
+pub(crate) fn read(fd: RawFd, buffer: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: the kernel writes at most so many bytes there.
+    unsafe { call(k::__NR_read, fd as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0) }.map(|length| length as usize)
+}
+
+pub(crate) fn write(fd: RawFd, bytes: &[u8]) -> Result<usize, Errno> {
+    // SAFETY: the kernel reads so many bytes.
+    unsafe { call(k::__NR_write, fd as usize, bytes.as_ptr() as usize, bytes.len(), 0) }.map(|length| length as usize)
 }
 
 /// # Safety
@@ -46,7 +71,7 @@ pub(crate) unsafe fn close_range(first: RawFd, last: RawFd) -> Result<(), Errno>
 /// That of [`close_range`], for one descriptor.
 pub(crate) unsafe fn close(fd: RawFd) -> Result<(), Errno> {
     // SAFETY: the caller vouches for the descriptor; no memory is passed.
-    unsafe { call(k::__NR_close, fd as usize, 0, 0, 0) }.map(drop)
+    unsafe { once(k::__NR_close, fd as usize, 0, 0, 0) }.map(drop)
 }
 
 /// Reads entries of a directory; none at its end.
@@ -61,17 +86,18 @@ pub(crate) fn getdents<'b>(dir: &OwnedFd, buffer: &'b mut [MaybeUninit<u8>]) -> 
 /// # Safety
 ///
 /// Nobody owns `new`, or its owner knows that it becomes a duplicate of `old`.
-pub(crate) unsafe fn dup3(old: BorrowedFd<'_>, new: RawFd, cloexec: bool) -> Result<(), Errno> {
-    if old.as_raw_fd() == new {
+pub(crate) unsafe fn dup3(old: RawFd, new: RawFd, cloexec: bool) -> Result<(), Errno> {
+    let (nr, to, how) = if old == new {
         // dup3 answers EINVAL, and dup2 leaves the flag as it is.
-        return fcntl_setfd(old, if cloexec { FdFlags::CLOEXEC } else { FdFlags::empty() });
-    }
-    let flags = if cloexec { k::O_CLOEXEC } else { 0 };
+        (FCNTL, k::F_SETFD as usize, usize::from(cloexec) * k::FD_CLOEXEC as usize)
+    } else {
+        (k::__NR_dup3, new as usize, usize::from(cloexec) * k::O_CLOEXEC as usize)
+    };
     loop {
         // SAFETY: the caller vouches for `new`; no memory is passed.
-        match unsafe { call(k::__NR_dup3, old.as_raw_fd() as usize, new as usize, flags as usize, 0) } {
-            // EBUSY: another thread's open(2) has the number reserved, for an instant.
-            Err(Errno::INTR | Errno::BUSY) => {}
+        match unsafe { call(nr, old as usize, to, how, 0) } {
+            // Another thread's open(2) has the number reserved, for an instant.
+            Err(Errno::BUSY) => {}
             done => return done.map(drop),
         }
     }
@@ -173,13 +199,19 @@ const SIGTIMEDWAIT: u32 = k::__NR_rt_sigtimedwait_time64;
 pub(crate) fn sigtimedwait(set: u64, timeout: Option<&k::__kernel_timespec>) -> Result<i32, Errno> {
     let timeout = timeout.map_or(null(), from_ref);
     // SAFETY: the set and the timeout outlive the call; no siginfo is asked for.
-    unsafe { call(SIGTIMEDWAIT, from_ref(&set) as usize, 0, timeout as usize, SIGSET) }.map(|signal| signal as i32)
+    unsafe { once(SIGTIMEDWAIT, from_ref(&set) as usize, 0, timeout as usize, SIGSET) }.map(|signal| signal as i32)
 }
 
 /// Gives up the controlling terminal that `fd` refers to.
 pub(crate) fn tiocnotty(fd: RawFd) -> Result<(), Errno> {
     // SAFETY: TIOCNOTTY takes no argument.
     unsafe { call(k::__NR_ioctl, fd as usize, linux_raw_sys::ioctl::TIOCNOTTY as usize, 0, 0) }.map(drop)
+}
+
+/// The process leads the session that it creates, and gives it its number.
+pub(crate) fn setsid() -> Result<Pid, Errno> {
+    // SAFETY: no argument.
+    unsafe { call(k::__NR_setsid, 0, 0, 0, 0) }.and_then(|pid| Pid::from_raw(pid as i32).ok_or(Errno::SRCH))
 }
 
 pub(crate) fn umask(mask: u32) -> Result<u32, Errno> {
@@ -199,11 +231,10 @@ mod ids {
 
 /// Whether real, effective and saved number, as getresuid(2) or getresgid(2) tells them, are this one.
 fn are_all(nr: u32, id: u32) -> Result<bool, Errno> {
-    let mut ids = [0_u32; 3];
-    let [real, effective, saved] = &mut ids;
+    let (mut real, mut effective, mut saved) = (0_u32, 0_u32, 0_u32);
     // SAFETY: the kernel writes three numbers to the three places given.
-    unsafe { call(nr, &raw mut *real as usize, &raw mut *effective as usize, &raw mut *saved as usize, 0) }?;
-    Ok(ids == [id; 3])
+    unsafe { call(nr, &raw mut real as usize, &raw mut effective as usize, &raw mut saved as usize, 0) }?;
+    Ok(real == id && effective == id && saved == id)
 }
 
 pub(crate) fn has_uid(uid: Uid) -> Result<bool, Errno> {
@@ -231,7 +262,7 @@ pub(crate) fn is_powerless() -> Result<bool, Errno> {
     let mut sets = [0_u32; 6];
     // SAFETY: the kernel reads the header, and writes two times three numbers.
     unsafe { call(k::__NR_capget, from_ref(&THIS_THREAD) as usize, &raw mut sets as usize, 0, 0) }?;
-    Ok(sets == [0; 6])
+    Ok(sets.iter().all(|set| *set == 0))
 }
 
 /// Gives up every capability of the thread.

@@ -22,11 +22,11 @@ mod arch;
 mod process;
 
 pub(crate) use alone::alone;
-pub(crate) use clock::{Deadline, pause};
+pub(crate) use clock::{Deadline, TimeLeft, pause, poll};
 pub(crate) use decimal::Decimal;
 pub(crate) use kernel::{
     Change, Disposition, close, close_range, drop_capabilities, dup3, execve, getdents, getgroups, has_gid, has_uid, is_open,
-    is_powerless, sigaction, sigdisposition, sigprocmask, sigtimedwait, tiocnotty, umask,
+    is_powerless, read, setsid, sigaction, sigdisposition, sigprocmask, sigtimedwait, tiocnotty, umask, write,
 };
 pub(crate) use locks::{Locker, getlk, setlk, setlk_description};
 pub(crate) use open::{above_stdio, c_str, dup_above_stdio, openat, pidfd_open, pipe};

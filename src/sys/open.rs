@@ -3,7 +3,7 @@
 use super::kernel::{FCNTL, call};
 use core::ffi::CStr;
 use linux_raw_sys::general as k;
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -21,14 +21,10 @@ unsafe fn owned(fd: u32) -> OwnedFd {
 ///
 /// That of the system call `nr`, which makes a descriptor.
 unsafe fn make(nr: u32, a: usize, b: usize, c: usize, d: usize) -> Result<OwnedFd, Errno> {
-    loop {
-        // SAFETY: the caller answers for the call.
-        match unsafe { call(nr, a, b, c, d) } {
-            Err(Errno::INTR) => {}
-            // SAFETY: the kernel has just made it.
-            made => return made.map(|fd| unsafe { owned(fd) }),
-        }
-    }
+    // SAFETY: the caller answers for the call.
+    let made = unsafe { call(nr, a, b, c, d) }?;
+    // SAFETY: the kernel has just made it.
+    Ok(unsafe { owned(made) })
 }
 
 /// Opens, and never a controlling terminal.
@@ -45,14 +41,14 @@ pub(crate) fn pidfd_open(pid: Pid) -> Result<OwnedFd, Errno> {
 }
 
 /// A duplicate that is none of the standard streams.
-pub(crate) fn dup_above_stdio(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+pub(crate) fn dup_above_stdio(fd: &OwnedFd) -> Result<OwnedFd, Errno> {
     // SAFETY: numbers only.
     unsafe { make(FCNTL, fd.as_raw_fd() as usize, k::F_DUPFD_CLOEXEC as usize, 3, 0) }
 }
 
 /// The descriptor, or if it has landed on 0, 1 or 2 a duplicate above, in its place.
 pub(crate) fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Errno> {
-    if fd.as_raw_fd() > 2 { Ok(fd) } else { dup_above_stdio(fd.as_fd()) }
+    if fd.as_raw_fd() > 2 { Ok(fd) } else { dup_above_stdio(&fd) }
 }
 
 /// The end to read and the end to write, both closed by execve(2).
