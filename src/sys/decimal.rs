@@ -30,11 +30,3 @@ impl Decimal {
         self.line.get(self.leading_zeros..).unwrap_or_default()
     }
 }
-
-/// The digits as a number; `None` if one is no digit, or the number is too large. No digits are zero.
-pub(crate) fn number(digits: &[u8]) -> Option<u64> {
-    digits.iter().try_fold(0_u64, |n, &byte| {
-        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
-        n.checked_mul(10)?.checked_add(digit.into())
-    })
-}

@@ -1,7 +1,6 @@
 //! Calls that make a descriptor. rustix has them, with a panic path each, for the number -1.
 
-use super::arch::syscall4;
-use super::kernel::{FCNTL, call, result};
+use super::kernel::{FCNTL, call};
 use core::ffi::CStr;
 use core::mem::transmute;
 use linux_raw_sys::general as k;
@@ -13,7 +12,7 @@ use rustix::process::Pid;
 /// # Safety
 ///
 /// `fd` is open, and nobody's.
-unsafe fn owned(fd: usize) -> OwnedFd {
+unsafe fn owned(fd: u32) -> OwnedFd {
     // SAFETY: an `OwnedFd` is represented as its number. The caller vouches for that.
     unsafe { transmute(fd as RawFd) }
 }
@@ -26,26 +25,12 @@ pub(crate) fn borrow(fd: &OwnedFd) -> BorrowedFd<'_> {
 
 /// # Safety
 ///
-/// That of the system call `nr`.
-#[inline(never)]
-unsafe fn uninterrupted(nr: u32, a: usize, b: usize, c: usize, d: usize) -> usize {
-    loop {
-        // SAFETY: the caller answers for the call.
-        let ret = unsafe { syscall4(a, b, c, d, nr) };
-        if ret != Errno::INTR.raw_os_error().wrapping_neg() as usize {
-            return ret;
-        }
-    }
-}
-
-/// # Safety
-///
 /// That of the system call `nr`, which makes a descriptor.
 unsafe fn make(nr: u32, a: usize, b: usize, c: usize, d: usize) -> Result<OwnedFd, Errno> {
     // SAFETY: the caller answers for the call.
-    let ret = unsafe { uninterrupted(nr, a, b, c, d) };
+    let made = unsafe { call(nr, a, b, c, d) }?;
     // SAFETY: the kernel has just made it.
-    result(ret).map(|fd| unsafe { owned(fd) })
+    Ok(unsafe { owned(made) })
 }
 
 /// Opens, and never a controlling terminal.
@@ -71,14 +56,14 @@ pub(crate) fn pidfd_open(pid: Pid) -> Result<OwnedFd, Errno> {
 }
 
 /// A duplicate that is none of the standard streams.
-pub(crate) fn dup_above_stdio(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+pub(crate) fn dup_above_stdio(fd: &OwnedFd) -> Result<OwnedFd, Errno> {
     // SAFETY: numbers only.
     unsafe { make(FCNTL, fd.as_raw_fd() as usize, k::F_DUPFD_CLOEXEC as usize, 3, 0) }
 }
 
 /// The descriptor, or if it has landed on 0, 1 or 2 a duplicate above, in its place.
 pub(crate) fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Errno> {
-    if fd.as_raw_fd() > 2 { Ok(fd) } else { dup_above_stdio(borrow(&fd)) }
+    if fd.as_raw_fd() > 2 { Ok(fd) } else { dup_above_stdio(&fd) }
 }
 
 /// The end to read and the end to write, both closed by execve(2).
@@ -86,7 +71,7 @@ pub(crate) fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
     let mut ends = [0_u32; 2];
     // SAFETY: the kernel writes two numbers there.
     unsafe { call(k::__NR_pipe2, ends.as_mut_ptr() as usize, k::O_CLOEXEC as usize, 0, 0) }?;
-    let [read, write] = ends.map(|fd| fd as usize);
+    let [read, write] = ends;
     // SAFETY: the kernel has just made them.
     Ok((unsafe { owned(read) }, unsafe { owned(write) }))
 }
