@@ -19,8 +19,8 @@
 use core::ffi::CStr;
 use core::time::Duration;
 use daemon_steps::{
-    EnvBlock, Fork, SignalSet, Stream, ThinCStr, chdir, execve, exit, fill_stdio, fork, reap, reset_signals, set_signal_mask,
-    setsid, stdio_fd, stdio_null, tiocnotty, tiocsctty, umask, wait_signal,
+    EnvBlock, Fork, SignalSet, Stream, ThinCStr, chdir, close_except, execve, exit, fill_stdio, fork_unchecked, reap,
+    reset_signals, set_signal_mask, setsid, stdio_fd, stdio_null, tiocnotty, tiocsctty, umask, wait_signal,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd};
@@ -126,10 +126,17 @@ fn command<'a>(argv: Arguments<'a>) -> Arguments<'a> {
 fn start_daemon(words: &[&CStr], env: &EnvBlock<'_>) {
     let mut argv = [None; 8];
     argv.iter_mut().zip(words).for_each(|(argument, word)| *argument = Some(ThinCStr::from(*word)));
-    if attempt("fork", fork()) == Some(Fork::Child) {
+    if new_process() == Some(Fork::Child) {
         become_daemon(&argv, env);
         exit(127);
     }
+}
+
+/// Not `fork`, which asks whether there is a second thread: a container may deny that, and have no `/proc`.
+fn new_process() -> Option<Fork> {
+    // SAFETY: nothing here starts a thread.
+    let forked = unsafe { fork_unchecked() };
+    attempt("fork", forked)
 }
 
 fn become_daemon(argv: Arguments<'_>, env: &EnvBlock<'_>) -> Option<()> {
@@ -137,12 +144,15 @@ fn become_daemon(argv: Arguments<'_>, env: &EnvBlock<'_>) -> Option<()> {
     // For the word that the program could not be executed.
     let console = attempt("keep the console", fcntl_dupfd_cloexec(stderr(), 3))?;
     attempt("redirect to /dev/null", stdio_null())?;
+    // SAFETY: this process owns none of them but the one that it keeps.
+    let closed = unsafe { close_except(3, [console.as_fd()]) };
+    attempt("close descriptors", closed)?;
     run(console.as_fd(), argv, env)
 }
 
 /// Starts the program for the console, after a delay; the process, if there is one.
 fn start_console(delay: Duration, argv: Arguments<'_>, env: &EnvBlock<'_>) -> Option<Pid> {
-    match attempt("fork", fork())? {
+    match new_process()? {
         Fork::Parent(child) => Some(child),
         Fork::Child => {
             // In here, so that init never waits. Who is to end meanwhile ends.
@@ -261,10 +271,18 @@ fn attempt<T>(what: &str, result: Result<T, Errno>) -> Option<T> {
 }
 
 fn complain(to: BorrowedFd<'_>, what: &str, which: &CStr, errno: Errno) {
-    let number = errno.raw_os_error().unsigned_abs();
-    let digits = [1000, 100, 10, 1].map(|place| b'0' + (number / place % 10) as u8);
-    let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
-    tell(to, [b"cannot ", what.as_bytes(), which.to_bytes(), b": error ", digits.get(zeros..).unwrap_or_default()]);
+    let mut digits = [b'0'; 4];
+    let mut left = errno.raw_os_error().unsigned_abs();
+    let mut first = digits.len();
+    for digit in digits.iter_mut().rev() {
+        *digit += (left % 10) as u8;
+        left /= 10;
+        first -= 1;
+        if left == 0 {
+            break;
+        }
+    }
+    tell(to, [b"cannot ", what.as_bytes(), which.to_bytes(), b": error ", digits.get(first..).unwrap_or_default()]);
 }
 
 /// Tells what init does.
