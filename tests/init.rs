@@ -46,6 +46,7 @@ fn main() {
             ("ends", ends),
             ("leaves_orphans", leaves_orphans),
             ("heeds_term", heeds_term),
+            ("heeds_a_hang_up", heeds_a_hang_up),
             ("heeds_nothing", heeds_nothing),
         ],
         vec![
@@ -67,6 +68,7 @@ fn main() {
             root_test("pwr_is_a_power_off_too", || says_how_it_ended(Signal::POWER, "signal 2")),
             root_test("int_is_a_reboot", || says_how_it_ended(Signal::INT, "signal 1")),
             root_test("other_signals_do_nothing", other_signals_do_nothing),
+            root_test("a_shell_is_hung_up", a_shell_is_hung_up),
             root_test("who_heeds_nothing_is_killed", who_heeds_nothing_is_killed),
             root_test("where_reboot_is_denied_it_exits", where_reboot_is_denied_it_exits),
             root_test("a_stopped_terminal_does_not_stop_init", a_stopped_terminal_does_not_stop_init),
@@ -147,6 +149,9 @@ fn container(before: impl FnOnce()) {
             assert_eq!(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) }, 0);
             let _ = rustix::io::read(&go, &mut [0][..]);
             daemon_steps::chroot(&c_path(root)).expect("a root");
+            // Whoever starts a container may be anywhere.
+            daemon_steps::chdir(c"/usr").expect("a directory");
+            daemon_steps::umask(rustix::fs::Mode::empty()).expect("a mask");
             before();
             panic!("{}", init().exec());
         }
@@ -584,6 +589,20 @@ fn other_signals_do_nothing() {
     support::wait_end(program);
     assert_ne!(container.child("sleep"), program);
     assert_eq!(container.end(Signal::TERM).0, "signal 2");
+}
+
+/// As an interactive shell does.
+fn heeds_a_hang_up() {
+    ignore_signal(Signal::TERM).expect("ignored");
+    tell("waits");
+    wait_release();
+}
+
+fn a_shell_is_hung_up() {
+    let container = Container::of("heeds_a_hang_up");
+    assert_eq!(container.running.hear(), "waits");
+    container.settles();
+    assert_eq!(container.end(Signal::TERM), ("signal 2".into(), "init: stopping\ninit: power off\n".into()));
 }
 
 fn heeds_nothing() {

@@ -7,9 +7,9 @@
 //! * Two daemons are started, and the program at the console, which has a session and the terminal; a second after
 //!   it has ended it is started again.
 //! * Everything is reaped.
-//! * `SIGTERM` and `SIGPWR` power off, `SIGINT` (Ctrl-Alt-Del) reboots: `SIGTERM` for all, `SIGKILL` after five seconds for who is left.
-//!   In a container the kernel ends init instead, by `SIGINT` for "off" and `SIGHUP` for "again", which whoever
-//!   started it can see. If that is denied, init exits with 0.
+//! * `SIGTERM` and `SIGPWR` power off, `SIGINT` (Ctrl-Alt-Del) reboots: `SIGTERM` for all, and after five seconds `SIGKILL`
+//!   for who is left. In a container the kernel ends init instead, by `SIGINT` for "off" and `SIGHUP` for "again", which
+//!   whoever started it can see. If that is denied, init exits with 0.
 //!
 //! A step that fails is told on standard error, and init goes on.
 
