@@ -16,7 +16,7 @@
 #![no_std]
 #![no_main]
 
-use core::ffi::CStr;
+use core::ffi::{CStr, c_long};
 use core::time::Duration;
 use daemon_steps::{
     EnvBlock, Fork, SignalSet, Stream, ThinCStr, chdir, close_except, execve, exit, fill_stdio, fork_unchecked, reap,
@@ -43,7 +43,7 @@ const DAEMONS: [&[&CStr]; 2] =
     [&[c"/bin/daemon", c"run", c"--pidfile", c"/run/daemon.pid"], &[c"/bin/minimal", c"/run/minimal.pid"]];
 
 /// How long all have to end after `SIGTERM`, and again after `SIGKILL`.
-const SECONDS: i64 = 5;
+const SECONDS: c_long = 5;
 
 const SECOND: Duration = Duration::from_secs(1);
 
