@@ -70,7 +70,6 @@ fn main() {
             test("a_start_that_takes_too_long_is_given_up", a_start_that_takes_too_long_is_given_up),
             test("a_start_on_its_way_is_told_as_such", a_start_on_its_way_is_told_as_such),
             test("of_simultaneous_starts_one_wins", of_simultaneous_starts_one_wins),
-            test("a_lock_that_is_let_go_late_is_waited_for", a_lock_that_is_let_go_late_is_waited_for),
             test("a_daemon_that_ignores_term_is_killed_if_asked", a_daemon_that_ignores_term_is_killed_if_asked),
             test("a_daemon_that_needs_long_is_waited_for", a_daemon_that_needs_long_is_waited_for),
             test("a_daemon_that_sleeps_by_sigstop_is_stopped", a_daemon_that_sleeps_by_sigstop_is_stopped),
@@ -819,24 +818,6 @@ fn of_simultaneous_starts_one_wins() {
         assert!(loser.err == running || loser.err == "daemon: already starting\n", "{loser:?}");
     }
     assert_eq!(place.holder(), Holder::Running(known(winners[0].pid())));
-}
-
-fn a_lock_that_is_let_go_late_is_waited_for() {
-    let place = Place::new();
-    place.write("daemon.pid", "", 0o644);
-    let file = fs::File::open(place.path("daemon.pid")).expect("the file");
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).expect("nobody else has it");
-    let mut late = place.tool(&["start", "--", "sleep", "300"]).start();
-    // Longer than one start waits for a lock that nobody stands behind.
-    std::thread::sleep(Duration::from_millis(700));
-    drop(file);
-    Ran::of(&mut late).pid();
-    place.stop();
-    // For ever nobody waits.
-    place.write("daemon.pid", "", 0o644);
-    let file = fs::File::open(place.path("daemon.pid")).expect("the file");
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).expect("nobody else has it");
-    place.run(&["start", "--", "sleep", "300"]).failed("already locked by another program: daemon.pid");
 }
 
 // ---- stop

@@ -55,10 +55,13 @@ fn become_daemon(call: &Call<'_>, env: &EnvBlock<'static>, line: &mut Line) -> R
         plan.ids.groups = groups;
     }
     let mut detached = detach(&plan);
+    let mut tries = TRIES;
     // Its holder may have ended just before it was looked for: then nobody is in the way any more.
-    if detached.as_ref().is_err_and(|error| is_locked(*error))
-        && look(call.pid_file).is_ok_and(|(holder, _)| holder == Holder::Nobody)
+    while tries > 0
+        && detached.as_ref().is_err_and(|error| is_locked(*error))
+        && matches!(look(call.pid_file), Err(Errno::NOENT) | Ok((Holder::Nobody, _)))
     {
+        tries -= 1;
         detached = detach(&plan);
     }
     match detached? {
@@ -89,6 +92,9 @@ fn live(call: &Call<'_>, env: &EnvBlock<'static>, whereabouts: &Whereabouts<'_>,
     refused(call, error, line)
 }
 
+/// More often than as many instances can follow each other while this one looks.
+const TRIES: u32 = 100;
+
 fn is_locked(error: Error) -> bool {
     error == Step::LockPidFile.failed(Errno::WOULDBLOCK)
 }
@@ -98,7 +104,7 @@ fn refused(call: &Call<'_>, error: Error, line: &mut Line) -> i32 {
     if is_locked(error) {
         line.error("already ");
         match look(call.pid_file) {
-            Ok((Holder::Nobody, _)) | Err(_) => line.text("locked by another program: ").shown(call.pid_file.to_bytes()),
+            Ok((Holder::Nobody, _)) | Err(_) => line.text("running, or has just ended, each time it was tried"),
             Ok((holder, _)) => line.holder(holder),
         }
         .err();

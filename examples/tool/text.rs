@@ -31,6 +31,7 @@ const REASONS: &[u8] = b"\
     \x6eTimed out\0\
     \x7aDisk quota exceeded\0\
     \x81it is another user's\0\
+    \x90another program has it locked\0\
     \x96it is not a regular file\0\
     \xa8it is a symbolic link";
 
