@@ -142,7 +142,7 @@ fn started(call: &Call<'_>, pid: Pid, ready: Option<OwnedFd>, left: bool, line: 
     }
     line.begin("");
     if left {
-        line.text("the pid file was left by an instance that has ended: ").shown(call.pid_file.to_bytes()).text("\n");
+        line.text("a pid file was found that nobody held: ").shown(call.pid_file.to_bytes()).text("\n");
     }
     line.text("started, pid ").pid(pid);
     report::report(pid, line);
