@@ -453,7 +453,7 @@ fn without_devices_it_lives() {
 fn daemon(container: &Container, name: &str) -> i32 {
     let path = c_path(format!("/proc/{}/root/run/{name}.pid", container.init));
     let mut pid = 0;
-    until(name, || match open_pid_file(&path).and_then(holder) {
+    until(name, || match open_pid_file(&path).and_then(|file| holder(&file)) {
         Ok(Holder::Running(running)) => {
             pid = running.as_raw_nonzero().get();
             // Until the process between has exited that is the parent.
