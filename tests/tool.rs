@@ -1203,6 +1203,8 @@ fn a_wrong_command_line_is_usage() {
         (&["start", "--user", "1:"], "wrong: 1:; wanted: --user"),
         (&["start", "--user", ":1"], "wrong: :1; wanted: --user"),
         (&["start", "--user", "1:2,"], "wrong: 1:2,; wanted: --user"),
+        (&["start", "--user", "1,2"], "wrong: 1,2; wanted: --user"),
+        (&["start", "--user", "1:2:3"], "wrong: 1:2:3; wanted: --user"),
         (&["start", "--user", "-1"], "wrong: -1; wanted: --user"),
         (&["start", "--user", "4294967295"], "wrong: 4294967295; wanted: --user"),
         (&["start", "--user", "1:4294967295"], "wrong: 1:4294967295; wanted: --user"),

@@ -5,6 +5,7 @@ use super::exec::Whereabouts;
 use super::line::{Line, STDIN};
 use super::stop::{look, stop};
 use super::{DONE, FAILED, report, text, worker};
+use core::ffi::CStr;
 use daemon_steps::{
     CloseFds, Daemon, Detached, EnvBlock, EnvFilter, Error, Holder, Outcome, PidFile, Stdio, Step, Steps, ThinCStr, detach, dup3,
     exit, remove_left_over, wait_newline,
@@ -15,6 +16,12 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpgid, kill_process, kill_process_group, pidfd_open, waitid,
 };
+
+/// The pid file is locked by another instance.
+const LOCKED: Error = Step::LockPidFile.failed(Errno::WOULDBLOCK);
+
+/// More often than as many instances can follow each other while this one looks.
+const TRIES: usize = 100;
 
 /// Starts the daemon and reports what it has become; with `run` becomes it.
 pub(crate) fn start(call: &Call<'_>, env: &EnvBlock<'static>, line: &mut Line) -> i32 {
@@ -54,17 +61,15 @@ fn become_daemon(call: &Call<'_>, env: &EnvBlock<'static>, line: &mut Line) -> R
         plan.ids.gid = *gid;
         plan.ids.groups = groups;
     }
-    let mut detached = detach(&plan);
-    let mut tries = TRIES;
-    // Its holder may have ended just before it was looked for: then nobody is in the way any more.
-    while tries > 0
-        && detached.as_ref().is_err_and(|error| is_locked(*error))
-        && matches!(look(call.pid_file), Err(Errno::NOENT) | Ok((Holder::Nobody, _)))
-    {
-        tries -= 1;
-        detached = detach(&plan);
-    }
-    match detached? {
+    let mut tries = 0..TRIES;
+    let detached = loop {
+        let detached = detach(&plan);
+        // Whoever had it locked may have ended since: then there is nothing to tell but to try again.
+        if !matches!(detached, Err(LOCKED)) || !is_free(call.pid_file) || tries.next().is_none() {
+            break detached?;
+        }
+    };
+    match detached {
         Detached::Daemon(daemon) => exit(live(call, env, &whereabouts, daemon, line)),
         Detached::Caller(outcome) => Ok(outcome),
     }
@@ -92,16 +97,14 @@ fn live(call: &Call<'_>, env: &EnvBlock<'static>, whereabouts: &Whereabouts<'_>,
     refused(call, error, line)
 }
 
-/// More often than as many instances can follow each other while this one looks.
-const TRIES: u32 = 100;
-
-fn is_locked(error: Error) -> bool {
-    error == Step::LockPidFile.failed(Errno::WOULDBLOCK)
+/// Whether nobody is behind the lock that was met.
+fn is_free(pid_file: &CStr) -> bool {
+    matches!(look(pid_file), Err(Errno::NOENT) | Ok((Holder::Nobody, _)))
 }
 
 /// One line that names the step and the reason; the exit status.
 fn refused(call: &Call<'_>, error: Error, line: &mut Line) -> i32 {
-    if is_locked(error) {
+    if error == LOCKED {
         line.error("already ");
         match look(call.pid_file) {
             Ok((Holder::Nobody, _)) | Err(_) => line.text("running, or has just ended, each time it was tried"),
