@@ -25,15 +25,15 @@ const TRIES: usize = 100;
 
 /// Starts the daemon and reports what it has become; with `run` becomes it.
 pub(crate) fn start(call: &Call<'_>, env: &EnvBlock<'static>, line: &mut Line) -> i32 {
-    let pipe = call.ready_fd.filter(|_| call.verb != Verb::Run);
+    let number = call.ready_fd.filter(|_| call.verb != Verb::Run);
     // Before the readiness pipe: its own descriptors are none that the user means.
-    let missing = call.kept().iter().find(|fd| Some(fd.as_raw_fd()) != pipe && fcntl_getfd(fd).is_err());
+    let missing = call.kept().iter().find(|fd| Some(fd.as_raw_fd()) != number && fcntl_getfd(fd).is_err());
     if let Some(fd) = missing {
         line.error("cannot keep descriptor ").number(fd.as_raw_fd().unsigned_abs()).text(": it is not open").err();
         return FAILED;
     }
-    let ready = match pipe.map(ready_pipe).transpose() {
-        Ok(ready) => ready,
+    let pipe = match number.map(ready_pipe).transpose() {
+        Ok(pipe) => pipe,
         Err(errno) => return text::complain(line, "open the readiness descriptor", &[], errno),
     };
     if call.verb == Verb::Restart && stop(call, line) != DONE {
@@ -42,7 +42,7 @@ pub(crate) fn start(call: &Call<'_>, env: &EnvBlock<'static>, line: &mut Line) -
     let left = look(call.pid_file) == Ok((Holder::Nobody, true));
     match become_daemon(call, env, line) {
         Err(error) => refused(call, error, line),
-        Ok(Outcome::Ready(pid)) => started(call, pid, ready, left, line),
+        Ok(Outcome::Ready(pid)) => started(call, pid, pipe, left, line),
         Ok(outcome) => died(outcome, line),
     }
 }
@@ -130,8 +130,8 @@ fn refused(call: &Call<'_>, error: Error, line: &mut Line) -> i32 {
 }
 
 /// The daemon has told its word; with `--ready-fd` the command has to tell its own.
-fn started(call: &Call<'_>, pid: Pid, ready: Option<OwnedFd>, left: bool, line: &mut Line) -> i32 {
-    let ready = ready.map_or(Ok(true), |pipe| wait(&pipe, call, pid));
+fn started(call: &Call<'_>, pid: Pid, pipe: Option<OwnedFd>, left: bool, line: &mut Line) -> i32 {
+    let ready = pipe.map_or(Ok(true), |pipe| wait(&pipe, call, pid));
     if ready != Ok(true) {
         abandon(pid);
         // Looked at first, because who was killed holds it for another moment.
@@ -158,7 +158,7 @@ fn abandon(pid: Pid) {
     // A number may be a stranger's where `SIGCHLD` is ignored; a child that can be waited for is none.
     let child = WaitId::Pid(pid);
     if waitid(child, WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT).is_ok() {
-        // Not reaped yet, it keeps its own number and its group's.
+        // Not reaped yet, it keeps its own number and its group's, which is none of the caller's session.
         if let Ok(group) = getpgid(Some(pid)) {
             let _ = kill_process_group(group, Signal::KILL);
         }
@@ -195,7 +195,7 @@ fn ready_pipe(number: RawFd) -> Result<OwnedFd, Errno> {
 /// Whether the newline comes before the end of the process.
 fn wait(pipe: &OwnedFd, call: &Call<'_>, pid: Pid) -> Result<bool, Errno> {
     if let Some(number) = call.ready_fd {
-        // SAFETY: `ready_pipe` has put it there, for COMMAND.
+        // SAFETY: `ready_pipe` has put the write end there, for COMMAND.
         #[allow(unsafe_code)]
         unsafe {
             close(number);
