@@ -207,6 +207,8 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
+    // By itself it is smaller.
+    #[inline(never)]
     fn set(&mut self, option: usize, value: &'a CStr) -> Option<()> {
         let text = value.to_bytes();
         let plan = &mut self.plan;
