@@ -69,6 +69,9 @@ unsafe extern "C" {
     fn on_stack(top: *mut u64, call: unsafe extern "C" fn(*mut libc::c_void), argument: *mut libc::c_void);
 }
 
+#[cfg(not(target_arch = "x86_64"))]
+compile_error!("this proof runs on x86_64: the stacks that it measures are those");
+
 #[cfg(target_arch = "x86_64")]
 std::arch::global_asm!(
     ".globl on_stack",
