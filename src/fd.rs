@@ -87,10 +87,9 @@ pub unsafe fn close_from(first: RawFd) -> Result<(), Errno> {
 ///
 /// `close_range` (5.9), one for each gap between the kept.
 ///
-/// * It is not there, or denied: `openat` of `/proc/self/fd`, `getdents64`, and `close` of each; if the table is full
-///   (`EMFILE`), a `close` and a second `openat` come first.
-/// * Nor is `/proc`: `openat`, `prlimit64`, and `close` of each number below the hard limit of `RLIMIT_NOFILE`; descriptors
-///   above it, which were opened before the limit was lowered, then stay.
+/// * It is not there, or denied: `close`, `openat` of `/proc/self/fd`, `getdents64`, and `close` of each, for each gap.
+/// * Nor is `/proc`: `close`, `openat`, `prlimit64`, and `close` of each number below the hard limit of `RLIMIT_NOFILE`;
+///   descriptors above it, which were opened before the limit was lowered, may stay.
 /// * A `close` fails, other than with `EBADF`: `fcntl(F_GETFD)`.
 ///
 /// See [close_range(2)](https://man7.org/linux/man-pages/man2/close_range.2.html).

@@ -78,7 +78,7 @@ impl<'p> PidFile<'p> {
     /// # System calls
     ///
     /// `openat` of `/` or `.` and from there of the directory, at most 256 bytes of path at a time; `close` of all these but the
-    /// last; `geteuid`, `newfstatat`, `openat`, `flock`, `fcntl(F_OFD_SETLK)` (3.15), `fstat`, `newfstatat`, `ftruncate`.
+    /// last; `geteuid`, `newfstatat`, `openat`, `flock`, `fcntl(F_OFD_SETLK)` (3.15), `newfstatat` twice, `ftruncate`.
     ///
     /// * The file was replaced meanwhile: `close`, and all from the first `newfstatat` on again.
     /// * A standard stream is closed: `fcntl(F_DUPFD_CLOEXEC)`.
@@ -163,7 +163,7 @@ impl<'p> PidFile<'p> {
     ///
     /// # System calls
     ///
-    /// `newfstatat`, `fstat`.
+    /// `newfstatat` twice.
     ///
     /// See [stat(2)](https://man7.org/linux/man-pages/man2/stat.2.html).
     ///
@@ -199,7 +199,7 @@ impl<'p> PidFile<'p> {
     ///
     /// # System calls
     ///
-    /// `newfstatat`, `fstat`, `unlinkat`, `close`.
+    /// `newfstatat` twice, `unlinkat`, `close`.
     ///
     /// * The name cannot be removed: `ftruncate`.
     ///
@@ -280,7 +280,7 @@ impl<'p> PidFile<'p> {
 ///
 /// # System calls
 ///
-/// `openat` and `close` of the directories as for the lock; `newfstatat`, `openat`, `fstat`.
+/// `openat` and `close` of the directories as for the lock; `newfstatat`, `openat`, `newfstatat`.
 ///
 /// * A standard stream is closed: `fcntl(F_DUPFD_CLOEXEC)`.
 ///
@@ -372,8 +372,8 @@ fn ask(file: BorrowedFd<'_>) -> Result<Holder, Errno> {
 ///
 /// # System calls
 ///
-/// As locking does, but without the marks and the waiting: `openat`, `geteuid`, `newfstatat`, `openat`, `flock`, `fstat`,
-/// `newfstatat`; then those of [`PidFile::remove`].
+/// As locking does, but without the marks and the waiting: `openat`, `geteuid`, `newfstatat`, `openat`, `flock`, `newfstatat`
+/// twice; then those of [`PidFile::remove`].
 ///
 /// * A standard stream is closed: `fcntl(F_DUPFD_CLOEXEC)`.
 ///

@@ -176,9 +176,8 @@ impl Waiter {
     /// end is seen only by end-of-file); `wait4`, `close`.
     ///
     /// * The pipe ends without a word: `readlinkat` of `/proc/self`, `getpid`, `openat`, `read` and `close` of `/proc/PID/stat`.
-    /// * The daemon is no child (any more), or has no pidfd: `kill` of signal 0; if it is gone, `clock_gettime`.
-    /// * There is a timeout: `clock_gettime`.
-    /// * It is over, or what comes is no word: `pidfd_send_signal` (5.1); or `kill`, to a child that is not reaped yet.
+    /// * The daemon is no child (any more), or has no pidfd: `kill` of signal 0.
+    /// * The timeout is over, or what comes is no word: `pidfd_send_signal` (5.1); or `kill`, to a child that is not reaped yet.
     ///
     /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html).
     ///
@@ -477,8 +476,6 @@ impl Drop for Notifier {
 /// # System calls
 ///
 /// `ppoll`, `read`.
-///
-/// * There is a timeout: `clock_gettime`.
 ///
 /// See [notifywhenup](https://skarnet.org/software/s6/notifywhenup.html).
 ///

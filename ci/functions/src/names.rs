@@ -12,7 +12,7 @@ macro_rules! calls {
 const CALLS: &[(&str, u64)] = calls! {
     capget = SYS_capget, capset = SYS_capset, chdir = SYS_chdir, chroot = SYS_chroot, clock_gettime = SYS_clock_gettime,
     clone = SYS_clone, close = SYS_close, close_range = SYS_close_range, dup3 = SYS_dup3, execve = SYS_execve,
-    exit_group = SYS_exit_group, fchdir = SYS_fchdir, fcntl = SYS_fcntl, flock = SYS_flock, fstat = SYS_fstat,
+    exit_group = SYS_exit_group, fchdir = SYS_fchdir, fcntl = SYS_fcntl, flock = SYS_flock,
     ftruncate = SYS_ftruncate, getdents64 = SYS_getdents64, geteuid = SYS_geteuid, getgroups = SYS_getgroups, getpid = SYS_getpid,
     getppid = SYS_getppid, getresgid = SYS_getresgid, getresuid = SYS_getresuid, ioctl = SYS_ioctl, kill = SYS_kill,
     newfstatat = SYS_newfstatat, openat = SYS_openat, pidfd_open = SYS_pidfd_open, pidfd_send_signal = SYS_pidfd_send_signal,

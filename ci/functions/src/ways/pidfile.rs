@@ -110,7 +110,7 @@ fn lock() -> Function {
         })
         .when(&[LOCKED], || {
             probed();
-            assert_eq!(alone(|| PidFile::lock(PID_FILE)).err(), Some(Errno::WOULDBLOCK));
+            assert_eq!(alone(|| PidFile::lock(PID_FILE)).err(), Some(Errno::BUSY));
         })
         .main(|| {
             std::os::unix::fs::symlink("other", "/mnt/pid").expect("a symlink");

@@ -1,6 +1,6 @@
 //! Readiness.
 
-use super::{Function, STREAM_CLOSED, TIMEOUT, of};
+use super::{Function, STREAM_CLOSED, of};
 use crate::hostile::hide_proc;
 use crate::stage::alone;
 use crate::surroundings::{close, daemon, deny, full_table, grandchild, notifier, reaped, wait_until_gone};
@@ -11,7 +11,7 @@ use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use std::time::Duration;
 
 const TOO_FEW: &str = "There are too few descriptors";
-const OVER: &str = "It is over, or what comes is no word";
+const OVER: &str = "The timeout is over, or what comes is no word";
 const NO_WORD: &str = "The pipe ends without a word";
 const NO_PIDFD: &str = "The daemon is no child (any more), or has no pidfd";
 
@@ -49,6 +49,10 @@ pub(super) fn functions() -> Vec<Function> {
                 alone(ready_pipe).expect("a pipe");
             }),
         wait(),
+        of("Waiter::word").main(|| {
+            let (waiter, child) = daemon(well);
+            assert!(matches!(alone(|| waiter.word(child)), Ok(Outcome::Ready(_))));
+        }),
         of("Notifier::announce").main(|| {
             let (_waiter, notifier) = notifier();
             alone(|| notifier.announce()).expect("told");
@@ -68,7 +72,7 @@ pub(super) fn functions() -> Vec<Function> {
                 rustix::io::write(&tell, b"early\n").expect("told");
                 assert_eq!(alone(|| wait_newline(&hear, &me, None)), Ok(true));
             })
-            .when(&[TIMEOUT], || {
+            .main(|| {
                 let (hear, _tell) = rustix::pipe::pipe().expect("a pipe");
                 let me = pidfd_open(getpid(), PidfdFlags::empty()).expect("a pidfd");
                 assert_eq!(alone(|| wait_newline(&hear, &me, Some(Duration::ZERO))), Err(Errno::TIMEDOUT));
@@ -129,11 +133,11 @@ fn wait() -> Function {
             wait_until_gone();
             assert!(matches!(alone(|| waiter.wait(child, None)), Ok(Outcome::Died(None))));
         })
-        .when(&[TIMEOUT], || {
+        .main(|| {
             let (waiter, child) = daemon(well);
             assert!(matches!(alone(|| waiter.wait(child, LATE)), Ok(Outcome::Ready(_))));
         })
-        .when(&[TIMEOUT, OVER], || {
+        .when(&[OVER], || {
             let (waiter, child) = daemon(|notifier| {
                 notifier.announce().expect("told");
                 never(notifier);
@@ -148,7 +152,7 @@ fn wait() -> Function {
             });
             assert_eq!(alone(|| waiter.wait(child, None)).err(), Some(Errno::PROTO));
         })
-        .when(&[TIMEOUT, OVER], || {
+        .when(&[OVER], || {
             let (waiter, child) = daemon(never);
             assert_eq!(alone(|| waiter.wait(child, SOON)).err(), Some(Errno::TIMEDOUT));
         })
