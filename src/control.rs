@@ -104,8 +104,9 @@ pub fn signal_holder(pid_file: &OwnedFd, signal: Signal) -> Result<Holder, Errno
 ///
 /// # System calls
 ///
-/// Those of [`signal_holder`], with a second and perhaps a third `pidfd_send_signal`, and `ppoll`; with a
-/// timeout `clock_gettime`.
+/// Those of [`signal_holder`], with a second and perhaps a third `pidfd_send_signal`; `ppoll`.
+///
+/// * There is a timeout: `clock_gettime`.
 ///
 /// See [pidfd_open(2)](https://man7.org/linux/man-pages/man2/pidfd_open.2.html).
 ///

@@ -205,7 +205,13 @@ pub enum Detached<'p> {
 ///
 /// # System calls
 ///
-/// Those of the steps; before the fork `rt_sigprocmask` and `prctl(PR_SET_CHILD_SUBREAPER)`, undone after it.
+/// Those of the steps selected: [`fill_stdio`], [`PidFile::lock`], [`ready_pipe`], [`block_signals`], [`set_child_subreaper`],
+/// [`fork`](crate::fork()), [`set_signal_mask`], [`Waiter::wait`](crate::Waiter::wait); in the child [`setsid`], [`fork`](crate::fork()), [`exit`],
+/// [`Notifier::announce`], [`umask`](crate::umask()), [`stdio_null`], [`stdio_file`] or [`stdio_fd`], [`close_except`], [`reset_signals`],
+/// [`chroot`], [`chdir`], [`PidFile::claim`], [`PidFile::leave_directory`], [`drop_privileges`], [`set_no_new_privs`],
+/// [`set_signal_mask`], [`Notifier::ready`]. In each process, `close` of the other's end of the pipe.
+///
+/// * A step fails: those of [`Notifier::failed`], [`PidFile::remove`], [`exit`].
 ///
 /// See [daemon(7)](https://www.freedesktop.org/software/systemd/man/latest/daemon.html).
 ///

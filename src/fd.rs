@@ -22,7 +22,10 @@ use rustix::process::{Resource, getrlimit};
 ///
 /// # System calls
 ///
-/// `fcntl(F_GETFD)` for each of the three; `openat` for each that is missing.
+/// `fcntl(F_GETFD)` for each of the three.
+///
+/// * One is missing: `openat` of `/dev/null`.
+/// * Another thread fills it first: `close`.
 ///
 /// See [fcntl(2)](https://man7.org/linux/man-pages/man2/fcntl.2.html).
 ///
@@ -82,11 +85,12 @@ pub unsafe fn close_from(first: RawFd) -> Result<(), Errno> {
 ///
 /// # System calls
 ///
-/// `close_range` (5.9), one for each gap between the kept. If that is answered with an error (`ENOSYS`, or what a
-/// seccomp filter says), for each gap: `close`, `openat` of `/proc/self/fd`, `getdents64`, and `close` for each.
-/// If that fails, as without `/proc`: `prlimit64`, and `close` for each number below the hard limit of
-/// `RLIMIT_NOFILE`; descriptors above it, which were opened before the limit was lowered, may stay.
-/// `fcntl(F_GETFD)` follows a `close` that fails with another error than `EBADF`.
+/// `close_range` (5.9), one for each gap between the kept.
+///
+/// * It is not there, or denied: `close`, `openat` of `/proc/self/fd`, `getdents64`, and `close` of each, for each gap.
+/// * Nor is `/proc`: `close`, `openat`, `prlimit64`, and `close` of each number below the hard limit of `RLIMIT_NOFILE`;
+///   descriptors above it, which were opened before the limit was lowered, may stay.
+/// * A `close` fails, other than with `EBADF`: `fcntl(F_GETFD)`.
 ///
 /// See [close_range(2)](https://man7.org/linux/man-pages/man2/close_range.2.html).
 ///
@@ -206,7 +210,9 @@ unsafe fn close(fd: RawFd) -> Result<(), Errno> {
 ///
 /// # System calls
 ///
-/// `dup3` (2.6.27); `fcntl(F_SETFD)` if the numbers are equal.
+/// `dup3` (2.6.27).
+///
+/// * The numbers are equal: `fcntl(F_SETFD)`.
 ///
 /// See [dup3(2)](https://man7.org/linux/man-pages/man2/dup.2.html).
 ///

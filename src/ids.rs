@@ -26,8 +26,12 @@ pub struct Ids<'a> {
 ///
 /// # System calls
 ///
-/// `setgroups`; with the feature `std` the C library makes every thread call it, without it `unshare`
-/// (which changes nothing) asks for a second thread.
+/// `unshare`, which changes nothing here; `setgroups`.
+///
+/// * `unshare` is denied: `newfstatat` of `/proc/self/task`.
+/// * There is a second thread, or nobody can tell: `ppoll`, and the question again.
+///
+/// With the feature `std`: `setgroups` alone, which the C library makes every thread call.
 ///
 /// See [setgroups(2)](https://man7.org/linux/man-pages/man2/setgroups.2.html).
 ///
@@ -49,7 +53,12 @@ pub fn setgroups(groups: &[Gid]) -> Result<(), Errno> {
 ///
 /// # System calls
 ///
-/// `setresgid`; otherwise as [`setgroups`].
+/// `unshare`, which changes nothing here; `setresgid`.
+///
+/// * `unshare` is denied: `newfstatat` of `/proc/self/task`.
+/// * There is a second thread, or nobody can tell: `ppoll`, and the question again.
+///
+/// With the feature `std` as [`setgroups`].
 ///
 /// See [setresgid(2)](https://man7.org/linux/man-pages/man2/setresuid.2.html).
 ///
@@ -72,7 +81,12 @@ pub fn setresgid(gid: Gid) -> Result<(), Errno> {
 ///
 /// # System calls
 ///
-/// `setresuid`; otherwise as [`setgroups`].
+/// `unshare`, which changes nothing here; `setresuid`.
+///
+/// * `unshare` is denied: `newfstatat` of `/proc/self/task`.
+/// * There is a second thread, or nobody can tell: `ppoll`, and the question again.
+///
+/// With the feature `std` as [`setgroups`].
 ///
 /// See [setresuid(2)](https://man7.org/linux/man-pages/man2/setresuid.2.html).
 ///
@@ -98,8 +112,9 @@ pub fn setresuid(uid: Uid) -> Result<(), Errno> {
 ///
 /// # System calls
 ///
-/// `getgroups`, `setgroups`, `setresgid`, `setresuid`, `capget`, `capset` if there is a capability, `getresuid`, `getresgid`;
-/// without the feature `std` those of the three functions.
+/// `getgroups`; those of [`setgroups`], [`setresgid`], [`setresuid`]; `capget`, `getresuid`, `getresgid`.
+///
+/// * A capability is left: `capset`.
 ///
 /// With the feature `std` all threads change their ids; of several threads the calling one is
 /// verified, and gives up its capabilities. Of more than 64 groups the number is verified.

@@ -77,10 +77,12 @@ impl<'p> PidFile<'p> {
     ///
     /// # System calls
     ///
-    /// `openat` of the directory (again for each 256 bytes of path), `geteuid`, `newfstatat`, `openat`, `flock`,
-    /// `fcntl(F_OFD_SETLK)` (3.15), `newfstatat` twice, `ftruncate`; `close` and all from the first `newfstatat` on again if
-    /// the file was replaced meanwhile; `fcntl(F_DUPFD_CLOEXEC)` and `close` if a standard stream was closed. If a lock
-    /// is held: `fcntl(F_GETLK)`, and `ppoll` and the locks again while nobody stands behind it.
+    /// `openat` of `/` or `.` and from there of the directory, at most 256 bytes of path at a time; `close` of all these but the
+    /// last; `geteuid`, `newfstatat`, `openat`, `flock`, `fcntl(F_OFD_SETLK)` (3.15), `newfstatat` twice, `ftruncate`.
+    ///
+    /// * The file was replaced meanwhile: `close`, and all from the first `newfstatat` on again.
+    /// * A standard stream is closed: `fcntl(F_DUPFD_CLOEXEC)`.
+    /// * It is locked: those of [`holder`]; while nobody stands behind the lock, `ppoll` and the locks again.
     ///
     /// See [flock(2)](https://man7.org/linux/man-pages/man2/flock.2.html) and
     /// [fcntl_locking(2)](https://man7.org/linux/man-pages/man2/fcntl_locking.2.html).
@@ -197,7 +199,9 @@ impl<'p> PidFile<'p> {
     ///
     /// # System calls
     ///
-    /// `newfstatat` twice, `unlinkat`, `close`; `ftruncate` where the name cannot be removed.
+    /// `newfstatat` twice, `unlinkat`, `close`.
+    ///
+    /// * The name cannot be removed: `ftruncate`.
     ///
     /// See [unlink(2)](https://man7.org/linux/man-pages/man2/unlink.2.html).
     ///
@@ -276,7 +280,9 @@ impl<'p> PidFile<'p> {
 ///
 /// # System calls
 ///
-/// `openat` of the directory (again for each 256 bytes of path), `newfstatat`, `openat`, `newfstatat`, `close`.
+/// `openat` and `close` of the directories as for the lock; `newfstatat`, `openat`, `newfstatat`.
+///
+/// * A standard stream is closed: `fcntl(F_DUPFD_CLOEXEC)`.
 ///
 /// See [open(2)](https://man7.org/linux/man-pages/man2/open.2.html).
 ///
@@ -314,8 +320,10 @@ pub fn open_pid_file(path: &CStr) -> Result<OwnedFd, Errno> {
 ///
 /// # System calls
 ///
-/// `fcntl(F_GETLK)`, one to three times. Before the answer is [`Holder::LeftBehind`]: `ppoll` and the
-/// same again, for about a fifth of a second, in which a process that ends has closed its files.
+/// `fcntl(F_GETLK)`, two or three times.
+///
+/// * The answer is to be [`Holder::LeftBehind`]: `ppoll` and the same again, for about a fifth of a second, in which a
+///   process that ends has closed its files.
 ///
 /// See [fcntl_locking(2)](https://man7.org/linux/man-pages/man2/fcntl_locking.2.html).
 ///
@@ -364,7 +372,10 @@ fn ask(file: BorrowedFd<'_>) -> Result<Holder, Errno> {
 ///
 /// # System calls
 ///
-/// Those of [`PidFile::lock`] and [`PidFile::remove`], without `fcntl` and the waiting.
+/// As locking does, but without the marks and the waiting: `openat`, `geteuid`, `newfstatat`, `openat`, `flock`, `newfstatat`
+/// twice; then those of [`PidFile::remove`].
+///
+/// * A standard stream is closed: `fcntl(F_DUPFD_CLOEXEC)`.
 ///
 /// See [flock(2)](https://man7.org/linux/man-pages/man2/flock.2.html).
 ///

@@ -24,7 +24,10 @@ use rustix::process::{
 ///
 /// # System calls
 ///
-/// `pipe2` (2.6.27), `fcntl(F_DUPFD_CLOEXEC)`, `getpid`; more of `fcntl`, and `close`, if a standard stream was closed.
+/// `pipe2` (2.6.27), `fcntl(F_DUPFD_CLOEXEC)`, `getpid`.
+///
+/// * There are too few descriptors: `close`.
+/// * A standard stream is closed: `close`, and `fcntl(F_DUPFD_CLOEXEC)` again.
 ///
 /// See [pipe(2)](https://man7.org/linux/man-pages/man2/pipe.2.html).
 ///
@@ -169,10 +172,12 @@ impl Waiter {
     ///
     /// # System calls
     ///
-    /// `ppoll`, `read`, `pidfd_open` and `waitid` of it (5.4; without them an end is seen only by end-of-file), `waitid`, `wait4`,
-    /// `close`; after end-of-file `readlinkat` of `/proc/self`, `getpid`, `openat`, `read`, `close` of `/proc/PID/stat`. `kill` of signal 0
-    /// to a daemon that is no child (any more). When the timeout is over `pidfd_send_signal` (5.1)
-    /// or `kill`, to a child that is not reaped yet.
+    /// `ppoll`, `read`; `pidfd_open` of the daemon, and of the process between, and `waitid` of these (5.4; without them an
+    /// end is seen only by end-of-file); `wait4`, `close`.
+    ///
+    /// * The pipe ends without a word: `readlinkat` of `/proc/self`, `getpid`, `openat`, `read` and `close` of `/proc/PID/stat`.
+    /// * The daemon is no child (any more), or has no pidfd: `kill` of signal 0.
+    /// * The timeout is over, or what comes is no word: `pidfd_send_signal` (5.1); or `kill`, to a child that is not reaped yet.
     ///
     /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html).
     ///
@@ -385,7 +390,7 @@ impl Notifier {
     ///
     /// # System calls
     ///
-    /// `getppid`, `getpid`, `write`.
+    /// `getpid`, `getppid`, `write`.
     ///
     /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html). For an example see [`ready_pipe`].
     pub fn announce(&self) -> Result<(), Errno> {
@@ -407,7 +412,7 @@ impl Notifier {
     ///
     /// # System calls
     ///
-    /// `write`, two `close`.
+    /// `write`, `getpid`, two `close`.
     ///
     /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html). For an example see [`ready_pipe`].
     pub fn ready(mut self) -> Result<(), Errno> {
@@ -424,7 +429,7 @@ impl Notifier {
     ///
     /// # System calls
     ///
-    /// `write`, two `close`.
+    /// `write`, `getpid`, two `close`.
     ///
     /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html).
     ///

@@ -76,7 +76,9 @@ impl FromIterator<Signal> for SignalSet {
 ///
 /// # System calls
 ///
-/// `rt_sigaction`, 62 times; a few more with the feature `std`.
+/// `rt_sigaction`, 62 times.
+///
+/// With the feature `std` a few more.
 ///
 /// See [sigaction(2)](https://man7.org/linux/man-pages/man2/sigaction.2.html).
 ///
@@ -224,7 +226,11 @@ fn blockable(set: SignalSet) -> SignalSet {
 ///
 /// # System calls
 ///
-/// `rt_sigtimedwait` (on 32-bit architectures `rt_sigtimedwait_time64`, 5.1); with a timeout `clock_gettime`.
+/// `rt_sigtimedwait`.
+///
+/// * There is a timeout: `clock_gettime`.
+///
+/// On 32-bit architectures these are `rt_sigtimedwait_time64` and `clock_gettime64` (5.1).
 ///
 /// See [sigtimedwait(2)](https://man7.org/linux/man-pages/man2/sigtimedwait.2.html).
 ///

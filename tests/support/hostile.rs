@@ -21,6 +21,15 @@ pub fn deny_if(calls: &[(i64, Option<u32>, Errno)]) {
     install(&calls.iter().map(|(call, first, errno)| (*call, *first, errno.raw_os_error() as u32)).collect::<Vec<_>>());
 }
 
+/// From here on the kernel kills the process at any system call but these.
+pub fn allow_only(calls: &[i64]) {
+    let allow = |call: &i64| [equal(*call as u32, 1), answer(libc::SECCOMP_RET_ALLOW)];
+    let mut program = vec![load(0)];
+    program.extend(calls.iter().flat_map(allow));
+    program.push(answer(libc::SECCOMP_RET_KILL_PROCESS));
+    from_here_on(&mut program);
+}
+
 /// A filter that answers each call with the number given instead of making it; zero is success.
 fn install(calls: &[(i64, Option<u32>, u32)]) {
     let mut program = Vec::new();
@@ -34,6 +43,10 @@ fn install(calls: &[(i64, Option<u32>, u32)]) {
         }
     }
     program.push(answer(libc::SECCOMP_RET_ALLOW));
+    from_here_on(&mut program);
+}
+
+fn from_here_on(program: &mut [libc::sock_filter]) {
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     // SAFETY: the program outlives the calls, which copy it.
     unsafe {
