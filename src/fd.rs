@@ -30,14 +30,22 @@ use rustix::process::{Resource, getrlimit};
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn fill_stdio() -> Result<(), Errno> {
-    for fd in 0..=2 {
-        while !sys::is_open(fd)? {
-            let null = sys::openat(CWD, c"/dev/null", OFlags::RDWR, Mode::empty())?;
-            // The lowest free number is this one, unless another thread was faster.
-            if null.as_raw_fd() == fd {
-                let _ = null.into_raw_fd();
+    for fd in 0..3 {
+        loop {
+            match sys::getfd(fd) {
+                Err(Errno::BADF) => open_null(fd)?,
+                is_open => break is_open?,
             }
         }
+    }
+    Ok(())
+}
+
+/// The lowest free number is this one, unless another thread was faster.
+fn open_null(fd: RawFd) -> Result<(), Errno> {
+    let null = sys::openat(CWD, c"/dev/null", OFlags::RDWR, Mode::empty())?;
+    if null.as_raw_fd() == fd {
+        let _ = null.into_raw_fd();
     }
     Ok(())
 }
@@ -187,7 +195,7 @@ unsafe fn by_limit(first: RawFd, end: RawFd) -> Result<(), Errno> {
 unsafe fn close(fd: RawFd) -> Result<(), Errno> {
     // SAFETY: the caller vouches for it.
     match unsafe { sys::close(fd) } {
-        Err(errno) if errno != Errno::BADF && sys::is_open(fd) != Ok(false) => Err(errno),
+        Err(errno) if errno != Errno::BADF && sys::getfd(fd) != Err(Errno::BADF) => Err(errno),
         _ => Ok(()),
     }
 }

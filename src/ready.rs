@@ -4,14 +4,14 @@
 //! {step, errno}. End-of-file without the last word means that it has ended, or executed a program.
 
 use crate::error::{Error, Step};
-use crate::sys::{TimeLeft, above_stdio, dup_above_stdio, has_executed, pause, pidfd_open, pipe, poll, read, write};
+use crate::sys::{TimeLeft, above_stdio, dup_above_stdio, errno, has_executed, kill, pause, pidfd_open, pipe, poll, read, write};
 use core::cell::Cell;
 use core::time::Duration;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpid, getppid, kill_process, kill_process_group,
-    pidfd_send_signal, test_kill_process, waitid, waitpgid, waitpid,
+    test_kill_process, waitid, waitpgid, waitpid,
 };
 
 /// Makes the pipe between the process that waits and the daemon: before the first fork.
@@ -66,12 +66,7 @@ enum Word {
 }
 
 impl Word {
-    fn to_bytes(self) -> [u8; 8] {
-        let (kind, step, number) = match self {
-            Self::Pid(pid) => (b'p', 0, pid.as_raw_nonzero().get()),
-            Self::Failed(Error { step, errno }) => (b'f', step as u8, errno.raw_os_error()),
-            Self::Ready | Self::End => (b'r', 0, 0),
-        };
+    fn to_bytes(kind: u8, step: u8, number: i32) -> [u8; 8] {
         let [a, b, c, d] = number.to_ne_bytes();
         [kind, step, 0, 0, a, b, c, d]
     }
@@ -81,9 +76,7 @@ impl Word {
         match (kind, i32::from_ne_bytes([a, b, c, d])) {
             (b'p', pid @ 1..) => Pid::from_raw(pid).map(Self::Pid),
             (b'r', 0) => Some(Self::Ready),
-            (b'f', errno @ 1..=4095) => {
-                Some(Self::Failed(Step::ALL.get(usize::from(step))?.failed(Errno::from_raw_os_error(errno))))
-            }
+            (b'f', number) => Some(Self::Failed(Step::ALL.get(usize::from(step))?.failed(errno(number)?))),
             _ => None,
         }
     }
@@ -245,7 +238,7 @@ impl Watched {
     /// The daemon is `pid`: a child of this process, if that is a subreaper, once the one between has exited.
     fn announced(&mut self, pid: Pid, left: &mut TimeLeft) {
         if let (true, Some(middle)) = (pid != self.child, open_child(self.child)) {
-            if !ends(&middle, left) && pidfd_send_signal(&middle, Signal::KILL).is_ok() {
+            if !ends(&middle, left) && kill(&middle).is_ok() {
                 ends(&middle, &mut TimeLeft::of(None));
             }
         }
@@ -310,7 +303,7 @@ impl Watched {
     /// Ends what has not told its word in time. It cannot be a stranger: the pidfd was made sure of, and
     /// a child that can still be waited for keeps its number, and that of its group.
     fn kill(&self) {
-        if self.pidfd.as_ref().is_some_and(|pidfd| pidfd_send_signal(pidfd, Signal::KILL).is_ok()) {
+        if self.pidfd.as_ref().is_some_and(|pidfd| kill(pidfd).is_ok()) {
             return;
         }
         // First the child, if that is all that is known: it cannot fork any more then, and whom it
@@ -389,9 +382,10 @@ impl Notifier {
     ///
     /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html). For an example see [`ready_pipe`].
     pub fn announce(&self) -> Result<(), Errno> {
-        self.daemon.set(Some(getpid()));
+        let me = getpid();
+        self.daemon.set(Some(me));
         match getppid() {
-            Some(_) => self.say(Word::Pid(getpid())),
+            Some(_) => self.say(b'p', 0, me.as_raw_nonzero().get()),
             // The parent is out of sight.
             None => Ok(()),
         }
@@ -412,7 +406,7 @@ impl Notifier {
     /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html). For an example see [`ready_pipe`].
     pub fn ready(mut self) -> Result<(), Errno> {
         self.told = true;
-        self.say(Word::Ready)
+        self.say(b'r', 0, 0)
     }
 
     /// Tells the waiter which step failed, and why. Then exit: the waiter waits for the end. What there is to
@@ -436,7 +430,7 @@ impl Notifier {
     /// ```
     pub fn failed(mut self, error: Error) -> Result<(), Errno> {
         self.told = true;
-        self.say(Word::Failed(error))
+        self.say_failed(error)
     }
 
     /// The descriptors that [`close_except`](crate::close_except) must keep.
@@ -445,8 +439,12 @@ impl Notifier {
         [self.pipe.as_fd(), self.spare.as_fd()]
     }
 
-    fn say(&self, word: Word) -> Result<(), Errno> {
-        write(self.pipe.as_raw_fd(), &word.to_bytes()).map(drop)
+    fn say_failed(&self, Error { step, errno }: Error) -> Result<(), Errno> {
+        self.say(b'f', step as u8, errno.raw_os_error())
+    }
+
+    fn say(&self, kind: u8, step: u8, number: i32) -> Result<(), Errno> {
+        write(self.pipe.as_raw_fd(), &Word::to_bytes(kind, step, number)).map(drop)
     }
 }
 
@@ -454,7 +452,7 @@ impl Drop for Notifier {
     fn drop(&mut self) {
         let me = getpid();
         if !self.told && me != self.maker && self.daemon.get().is_none_or(|daemon| daemon == me) {
-            let _ = self.say(Word::Failed(Step::Ready.failed(Errno::CANCELED)));
+            let _ = self.say_failed(Step::Ready.failed(Errno::CANCELED));
         }
     }
 }
