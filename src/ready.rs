@@ -6,6 +6,7 @@
 use crate::error::{Error, Step};
 use crate::sys::{TimeLeft, above_stdio, dup_above_stdio, errno, has_executed, kill, pause, pidfd_open, pipe, poll, read, write};
 use core::cell::Cell;
+use core::ops::ControlFlow::{self, Break, Continue};
 use core::time::Duration;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::{Errno, retry_on_intr};
@@ -55,32 +56,6 @@ pub fn ready_pipe() -> Result<(Waiter, Notifier), Errno> {
 
 /// How many milliseconds a daemon may take to end that has closed the pipe, where there is no `/proc` to see that it is ending.
 const GRACE: usize = 200;
-
-#[derive(Clone, Copy)]
-enum Word {
-    Pid(Pid),
-    Ready,
-    Failed(Error),
-    /// None: the end of the pipe, or of the process.
-    End,
-}
-
-impl Word {
-    fn to_bytes(kind: u8, step: u8, number: i32) -> [u8; 8] {
-        let [a, b, c, d] = number.to_ne_bytes();
-        [kind, step, 0, 0, a, b, c, d]
-    }
-
-    fn from_bytes(bytes: [u8; 8]) -> Option<Self> {
-        let [kind, step, 0, 0, a, b, c, d] = bytes else { return None };
-        match (kind, i32::from_ne_bytes([a, b, c, d])) {
-            (b'p', pid @ 1..) => Pid::from_raw(pid).map(Self::Pid),
-            (b'r', 0) => Some(Self::Ready),
-            (b'f', number) => Some(Self::Failed(Step::ALL.get(usize::from(step))?.failed(errno(number)?))),
-            _ => None,
-        }
-    }
-}
 
 /// What the daemon has come to.
 #[derive(Clone, Copy, Debug)]
@@ -133,11 +108,8 @@ impl Waiter {
     pub fn word(&self, child: Pid) -> Result<Outcome, Errno> {
         let mut daemon = child;
         loop {
-            match self.next()? {
-                Word::Pid(pid) => daemon = pid,
-                Word::Ready => return Ok(Outcome::Ready(daemon)),
-                Word::Failed(error) => return Ok(Outcome::Failed(error)),
-                Word::End => return Ok(Outcome::Died(None)),
+            if let Break(outcome) = self.next(&mut daemon)? {
+                return Ok(outcome);
             }
         }
     }
@@ -173,47 +145,57 @@ impl Waiter {
     pub fn wait(self, child: Pid, timeout: Option<Duration>) -> Result<Outcome, Errno> {
         let mut left = TimeLeft::of(timeout);
         let mut daemon = Watched { child, pid: child, announced: false, pidfd: None, gone: false };
-        match self.last_word(&mut daemon, &mut left) {
-            Ok(Word::Ready) => {
-                daemon.reap_middle();
-                Ok(Outcome::Ready(daemon.pid))
-            }
-            Ok(Word::Failed(error)) => {
-                daemon.reap(&mut left);
-                Ok(Outcome::Failed(error))
-            }
-            Ok(_) => Ok(daemon.gone_silent(&mut left)),
-            Err(errno) => {
+        let told = self.last_word(&mut daemon, &mut left);
+        match told {
+            Ok(Outcome::Died(_)) => return Ok(daemon.gone_silent(&mut left)),
+            Ok(Outcome::Ready(_)) => daemon.reap_middle(),
+            Ok(Outcome::Failed(_)) => drop(daemon.reap(&mut left)),
+            Err(_) => {
                 daemon.kill();
                 daemon.reap(&mut TimeLeft::of(None));
-                Err(errno)
             }
         }
+        told
     }
 
-    fn last_word(&self, daemon: &mut Watched, left: &mut TimeLeft) -> Result<Word, Errno> {
+    /// What has come over the pipe when it, or the process, ends.
+    fn last_word(&self, daemon: &mut Watched, left: &mut TimeLeft) -> Result<Outcome, Errno> {
         let pipe = self.pipe.as_raw_fd();
         loop {
-            let word = match wait_for(pipe, daemon.pidfd.as_ref().map_or(pipe, AsRawFd::as_raw_fd), left) {
-                Ok(true) => self.next()?,
+            match wait_for(pipe, daemon.pidfd.as_ref().map_or(pipe, AsRawFd::as_raw_fd), left) {
+                Ok(true) => {}
                 Err(errno) if !daemon.gone => return Err(errno),
-                _ => Word::End,
-            };
-            match word {
-                Word::Pid(pid) => daemon.announced(pid, left),
-                word => return Ok(word),
+                _ => return Ok(Outcome::Died(None)),
+            }
+            match self.next(&mut daemon.pid)? {
+                Break(outcome) => return Ok(outcome),
+                Continue(()) => daemon.announced(left),
             }
         }
     }
 
-    fn next(&self) -> Result<Word, Errno> {
-        let mut bytes = [0; 8];
+    /// The next word: what has become of the daemon, or only its pid.
+    fn next(&self, daemon: &mut Pid) -> Result<ControlFlow<Outcome>, Errno> {
+        let mut word = [0; 8];
         // A word is shorter than PIPE_BUF: it is there as a whole, or not at all.
-        match read(self.pipe.as_raw_fd(), &mut bytes)? {
-            0 => Ok(Word::End),
-            8 => Word::from_bytes(bytes).ok_or(Errno::PROTO),
+        match read(self.pipe.as_raw_fd(), &mut word)? {
+            0 => Ok(Break(Outcome::Died(None))),
+            8 => understand(word, daemon).ok_or(Errno::PROTO),
             _ => Err(Errno::PROTO),
         }
+    }
+}
+
+fn understand(word: [u8; 8], daemon: &mut Pid) -> Option<ControlFlow<Outcome>> {
+    let [kind, step, 0, 0, number @ ..] = word else { return None };
+    match (kind, i32::from_ne_bytes(number)) {
+        (b'p', pid @ 1..) => {
+            *daemon = Pid::from_raw(pid)?;
+            Some(Continue(()))
+        }
+        (b'r', 0) => Some(Break(Outcome::Ready(*daemon))),
+        (b'f', number) => Some(Break(Outcome::Failed(Step::ALL.get(usize::from(step))?.failed(errno(number)?)))),
+        _ => None,
     }
 }
 
@@ -235,17 +217,16 @@ struct Watched {
 }
 
 impl Watched {
-    /// The daemon is `pid`: a child of this process, if that is a subreaper, once the one between has exited.
-    fn announced(&mut self, pid: Pid, left: &mut TimeLeft) {
-        if let (true, Some(middle)) = (pid != self.child, open_child(self.child)) {
+    /// The daemon's pid is known: a child of this process, if that is a subreaper, once the one between has exited.
+    fn announced(&mut self, left: &mut TimeLeft) {
+        if let (true, Some(middle)) = (self.pid != self.child, open_child(self.child)) {
             if !ends(&middle, left) && kill(&middle).is_ok() {
                 ends(&middle, &mut TimeLeft::of(None));
             }
         }
-        self.pid = pid;
         self.announced = true;
-        self.pidfd = open_child(pid);
-        if self.pidfd.is_none() && is_gone(pid) {
+        self.pidfd = open_child(self.pid);
+        if self.pidfd.is_none() && is_gone(self.pid) {
             self.gone = true;
             *left = TimeLeft::of(Some(Duration::ZERO));
         }
@@ -443,8 +424,10 @@ impl Notifier {
         self.say(b'f', step as u8, errno.raw_os_error())
     }
 
+    /// What [`understand`] understands.
     fn say(&self, kind: u8, step: u8, number: i32) -> Result<(), Errno> {
-        write(self.pipe.as_raw_fd(), &Word::to_bytes(kind, step, number)).map(drop)
+        let [a, b, c, d] = number.to_ne_bytes();
+        write(self.pipe.as_raw_fd(), &[kind, step, 0, 0, a, b, c, d]).map(drop)
     }
 }
 
