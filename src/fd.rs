@@ -7,7 +7,6 @@ use core::mem::MaybeUninit;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, RawFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{Resource, getrlimit};
 
 /// Opens `/dev/null` on those of the descriptors 0, 1 and 2 that are closed.
 ///
@@ -82,7 +81,7 @@ pub unsafe fn close_from(first: RawFd) -> Result<(), Errno> {
 ///
 /// # Errors
 ///
-/// * `EPERM` or what else a seccomp filter answers, when it denies `close` itself.
+/// * `EPERM` or what else a seccomp filter answers, when it denies `close` itself, or `prlimit64` where that is needed.
 ///
 /// An error that close(2) reports after it has closed (`EINTR`, `EIO`, or what the file system likes) is none of
 /// this function's: the descriptor is gone.
@@ -115,16 +114,21 @@ where
     K::IntoIter: Clone,
 {
     let keep = keep.into_iter();
+    let next_kept = |from| {
+        let kept = keep.clone().map(|fd| fd.as_raw_fd()).filter(|fd| *fd >= from);
+        kept.fold(RawFd::MAX, RawFd::min)
+    };
     // SAFETY: the caller vouches for what is closed.
-    unsafe { close_gaps(first.max(0), &|from| keep.clone().map(|fd| fd.as_raw_fd()).filter(|fd| *fd >= from).min()) }
+    unsafe { close_gaps(first.max(0), &next_kept) }
 }
 
 /// # Safety
 ///
-/// That of [`close_except`]; of the other functions below as well. `next_kept` tells the lowest kept number from this one on.
-unsafe fn close_gaps(mut from: RawFd, next_kept: &dyn Fn(RawFd) -> Option<RawFd>) -> Result<(), Errno> {
+/// That of [`close_except`]; of the other functions below as well. `next_kept` tells the lowest kept number from this one
+/// on, or the largest there is.
+unsafe fn close_gaps(mut from: RawFd, next_kept: &dyn Fn(RawFd) -> RawFd) -> Result<(), Errno> {
     while from < RawFd::MAX {
-        let end = next_kept(from).unwrap_or(RawFd::MAX);
+        let end = next_kept(from);
         if from < end {
             // SAFETY: the caller vouches for what is between the kept.
             unsafe { close_gap(from, end) }?;
@@ -183,8 +187,7 @@ fn next_number(entries: &mut &[u8]) -> Option<RawFd> {
 
 /// Every number that the process may have got: below the hard limit, because descriptors may exist above a lowered soft one.
 unsafe fn by_limit(first: RawFd, end: RawFd) -> Result<(), Errno> {
-    let limit = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
-    for fd in first..end.min(limit.try_into().unwrap_or(end)) {
+    for fd in first..end.min(sys::hard_limit()?.try_into().unwrap_or(end)) {
         // SAFETY: the caller vouches for it.
         unsafe { close(fd) }?;
     }

@@ -110,6 +110,14 @@ pub(crate) fn getdents<'b>(dir: &OwnedFd, buffer: &'b mut [MaybeUninit<u8>]) -> 
     Ok(unsafe { core::slice::from_raw_parts(place.cast(), length as usize) })
 }
 
+/// The hard limit of `RLIMIT_NOFILE`.
+pub(crate) fn hard_limit() -> Result<u64, Errno> {
+    let mut limit = k::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes one `rlimit64`; no limit is set.
+    unsafe { call(k::__NR_prlimit64, 0, k::RLIMIT_NOFILE as usize, 0, &raw mut limit as usize) }?;
+    Ok(limit.rlim_max)
+}
+
 /// # Safety
 ///
 /// Nobody owns `new`, or its owner knows that it becomes a duplicate of `old`.

@@ -26,9 +26,9 @@ pub(crate) use clock::{Deadline, TimeLeft, pause, poll};
 pub(crate) use decimal::Decimal;
 use kernel::readlink;
 pub(crate) use kernel::{
-    Change, Disposition, close, close_range, drop_capabilities, dup3, errno, execve, getdents, getfd, getgroups, kill, read,
-    setsid, sigaction, sigdisposition, sigprocmask, sigtimedwait, tiocnotty, umask, verify_gid, verify_powerless, verify_uid,
-    write,
+    Change, Disposition, close, close_range, drop_capabilities, dup3, errno, execve, getdents, getfd, getgroups, hard_limit,
+    kill, read, setsid, sigaction, sigdisposition, sigprocmask, sigtimedwait, tiocnotty, umask, verify_gid, verify_powerless,
+    verify_uid, write,
 };
 pub(crate) use locks::{Locker, getlk, setlk, setlk_description};
 pub(crate) use open::{above_stdio, c_str, dup_above_stdio, openat, pidfd_open, pipe};
