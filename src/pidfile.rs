@@ -13,7 +13,7 @@
 use crate::sys::{self, Decimal, Inode, Locker, borrow};
 use core::ffi::CStr;
 use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, flock, ftruncate, unlinkat};
+use rustix::fs::{AtFlags, FileType, FlockOperation, OFlags, flock, ftruncate, unlinkat};
 use rustix::io::{Errno, FdFlags, fcntl_setfd, pwrite, retry_on_intr};
 use rustix::process::{Pid, Uid, geteuid, getpid};
 
@@ -95,13 +95,7 @@ impl<'p> PidFile<'p> {
     /// ```
     pub fn lock(path: &'p CStr) -> Result<Self, Errno> {
         let (dir, name) = parent(path)?;
-        let file = open_locked(dir, name, OFlags::CREATE)?;
-        file.truncate()?;
-        Ok(file)
-    }
-
-    fn truncate(&self) -> Result<(), Errno> {
-        ftruncate(borrow(&self.file), 0)
+        open_locked(dir, name, OFlags::CREATE)
     }
 
     /// Whether `lock` found a number in the file: a former instance ended without removing it.
@@ -206,10 +200,15 @@ impl<'p> PidFile<'p> {
     /// # Ok::<(), rustix::io::Errno>(())
     /// ```
     pub fn remove(self) -> Result<(), Errno> {
-        match self.verify().and_then(|()| unlinkat(self.directory()?, self.name, AtFlags::empty())) {
-            Err(Errno::BADF | Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::BUSY) => self.truncate(),
+        match self.unlink() {
+            Err(Errno::BADF | Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::BUSY) => ftruncate(borrow(&self.file), 0),
             done => done,
         }
+    }
+
+    fn unlink(&self) -> Result<(), Errno> {
+        self.verify()?;
+        unlinkat(self.directory()?, self.name, AtFlags::empty())
     }
 
     /// Keeps the lock and the claim across execve(2): the program that is executed holds the file.
@@ -287,7 +286,7 @@ pub fn open_pid_file(path: &CStr) -> Result<OwnedFd, Errno> {
     let mut inode = Inode::default();
     sys::stat(dir, name, &mut inode)?;
     regular(&inode)?;
-    let file = open(dir, name, FILE | OFlags::RDONLY)?;
+    let file = sys::open_above_stdio(dir, name, FILE | OFlags::RDONLY)?;
     sys::stat(borrow(&file), c"", &mut inode)?;
     regular(&inode)?;
     Ok(file)
@@ -399,14 +398,19 @@ fn try_open_locked(dir: BorrowedFd<'_>, name: &CStr, create: OFlags, me: Uid, in
     // Looked at before it is opened: opening a device may do things.
     match sys::stat(dir, name, inode) {
         Err(Errno::NOENT) if !create.is_empty() => {}
-        seen => seen.and_then(|()| acceptable(inode, me))?,
+        seen => {
+            seen?;
+            acceptable(inode, me)?;
+        }
     }
-    let file = open(dir, name, FILE | OFlags::RDWR | create)?;
+    let file = sys::open_above_stdio(dir, name, FILE | OFlags::RDWR | create)?;
     take(&file, !create.is_empty())?;
-    match at_path(borrow(&file), dir, name, inode) {
-        Err(Errno::NOENT) => Err(Errno::STALE),
-        seen => seen.and_then(|()| acceptable(inode, me)).map(|()| file),
+    at_path(borrow(&file), dir, name, inode).map_err(|errno| if errno == Errno::NOENT { Errno::STALE } else { errno })?;
+    acceptable(inode, me)?;
+    if !create.is_empty() {
+        ftruncate(borrow(&file), 0)?;
     }
+    Ok(file)
 }
 
 /// Takes the flock, and for a start the mark. Held with nobody behind it, a lock is held for an instant: by
@@ -426,7 +430,10 @@ fn take(file: &OwnedFd, start: bool) -> Result<(), Errno> {
 
 fn try_take(file: BorrowedFd<'_>, start: bool) -> Result<(), Errno> {
     retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockExclusive))?;
-    if start { sys::setlk_description(file, LOCKED) } else { Ok(()) }
+    if start {
+        sys::setlk_description(file, LOCKED)?;
+    }
+    Ok(())
 }
 
 /// Whether the file is what stands at the name: `ESTALE` if that is another.
@@ -458,38 +465,11 @@ fn regular(inode: &Inode) -> Result<(), Errno> {
 /// Without following, waiting, or becoming anybody's terminal.
 const FILE: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK);
 
-/// Opens above the standard streams.
-fn open(dir: BorrowedFd<'_>, name: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
-    sys::above_stdio(sys::openat(dir, name, flags | OFlags::CLOEXEC, Mode::from_raw_mode(0o644))?)
-}
-
 /// The open directory and the name in it.
-///
-/// openat(2) wants a null at the end of the directory's path, where a slash stands, so that path
-/// is copied; in pieces, because a buffer of `PATH_MAX` is more stack than all else here together.
 fn parent(path: &CStr) -> Result<(OwnedFd, &CStr), Errno> {
     if path.count_bytes() >= 4096 {
         return Err(Errno::NAMETOOLONG);
     }
-    let (mut dir, mut name) = (None, path);
-    loop {
-        let mut length = 0;
-        for (at, byte) in name.to_bytes().iter().take(256).enumerate() {
-            if *byte == b'/' {
-                length = at + 1;
-            }
-        }
-        let piece = match dir {
-            Some(dir) if length == 0 => return Ok((dir, name)),
-            None if length == 0 => b".",
-            _ => name.to_bytes().get(..length).unwrap_or_default(),
-        };
-        let from = dir.as_ref().map_or(CWD, borrow);
-        dir = Some(sys::above_stdio(sys::open_directory(from, piece)?)?);
-        name = sys::skip(name, length);
-        // What follows a piece is relative: were the cut between two slashes, the second would lead to the root.
-        while name.to_bytes().starts_with(b"/") {
-            name = sys::skip(name, 1);
-        }
-    }
+    let mut name = path;
+    Ok((sys::open_parent(&mut name)?, name))
 }

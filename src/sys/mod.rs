@@ -31,6 +31,6 @@ pub(crate) use kernel::{
     sigprocmask, sigtimedwait, tiocnotty, umask,
 };
 pub(crate) use locks::{Locker, getlk, setlk, setlk_description};
-pub(crate) use open::{above_stdio, borrow, c_str, dup_above_stdio, open_directory, openat, pidfd_open, pipe, skip};
+pub(crate) use open::{above_stdio, borrow, c_str, dup_above_stdio, open_above_stdio, open_parent, openat, pidfd_open, pipe};
 pub(crate) use process::{exit, fork, libc_signals, setgroups, setresgid, setresuid};
 pub(crate) use stat::has_executed;

@@ -5,8 +5,8 @@ use super::kernel::{FCNTL, call, result};
 use core::ffi::CStr;
 use core::mem::transmute;
 use linux_raw_sys::general as k;
-use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use rustix::fs::{Mode, OFlags};
+use rustix::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
@@ -26,8 +26,17 @@ pub(crate) fn borrow(fd: &OwnedFd) -> BorrowedFd<'_> {
 
 /// # Safety
 ///
+/// That of the system call `nr`, which makes a descriptor.
+unsafe fn make(nr: u32, a: usize, b: usize, c: usize, d: usize) -> Result<OwnedFd, Errno> {
+    // SAFETY: the caller answers for the call.
+    let ret = unsafe { uninterrupted(nr, a, b, c, d) };
+    // SAFETY: the kernel has just made it.
+    result(ret).map(|fd| unsafe { owned(fd) })
+}
+
+/// # Safety
+///
 /// That of the system call `nr`.
-#[inline(never)]
 unsafe fn uninterrupted(nr: u32, a: usize, b: usize, c: usize, d: usize) -> usize {
     loop {
         // SAFETY: the caller answers for the call.
@@ -38,16 +47,6 @@ unsafe fn uninterrupted(nr: u32, a: usize, b: usize, c: usize, d: usize) -> usiz
     }
 }
 
-/// # Safety
-///
-/// That of the system call `nr`, which makes a descriptor.
-unsafe fn make(nr: u32, a: usize, b: usize, c: usize, d: usize) -> Result<OwnedFd, Errno> {
-    // SAFETY: the caller answers for the call.
-    let ret = unsafe { uninterrupted(nr, a, b, c, d) };
-    // SAFETY: the kernel has just made it.
-    result(ret).map(|fd| unsafe { owned(fd) })
-}
-
 /// Opens, and never a controlling terminal.
 pub(crate) fn openat(dir: BorrowedFd<'_>, path: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
     let flags = flags.bits() | k::O_NOCTTY | k::O_LARGEFILE;
@@ -56,13 +55,46 @@ pub(crate) fn openat(dir: BorrowedFd<'_>, path: &CStr, flags: OFlags, mode: Mode
     unsafe { make(k::__NR_openat, dir, path, flags as usize, mode.bits() as usize) }
 }
 
-/// Opens a directory, only to go on from it, by a path of at most 256 bytes that no null follows.
-pub(crate) fn open_directory(dir: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd, Errno> {
-    let mut copy = [0_u8; 257];
-    copy.iter_mut().zip(path).take(256).for_each(|(to, from)| *to = *from);
-    let flags = k::O_PATH | k::O_DIRECTORY | k::O_CLOEXEC;
-    // SAFETY: the copy ends with a null, and outlives the call.
-    unsafe { make(k::__NR_openat, dir.as_raw_fd() as usize, copy.as_ptr() as usize, flags as usize, 0) }
+/// Opens the directory that the path leads to, above the standard streams and only to go on from it. Leaves the name.
+///
+/// openat(2) wants a null at the end of the directory's path, where a slash stands, so that path
+/// is copied; in pieces, because a buffer of `PATH_MAX` is more stack than all else here together.
+pub(crate) fn open_parent(path: &mut &CStr) -> Result<OwnedFd, Errno> {
+    let mut parent = None;
+    loop {
+        // The dot makes a piece relative that begins with a slash because the path was cut between two.
+        let mut piece = [0; 259];
+        let [dot, slash, copy @ .., _null] = &mut piece;
+        (*dot, *slash) = (b'.', b'/');
+        let mut length = 0;
+        for (at, (to, from)) in copy.iter_mut().zip(path.to_bytes()).enumerate() {
+            *to = *from;
+            if *from == b'/' {
+                length = at + 1;
+            }
+        }
+        if let Some(parent) = parent.take_if(|_| length == 0) {
+            return Ok(parent);
+        }
+        if let Some(end) = copy.get_mut(length) {
+            *end = 0;
+        }
+        let absolute = parent.is_none() && path.to_bytes().starts_with(b"/");
+        let piece = if absolute { &piece[2..] } else { &piece[..] };
+        // SAFETY: it ends with a null. Who reads it stops at the first.
+        let piece = unsafe { CStr::from_bytes_with_nul_unchecked(piece) };
+        parent = Some(open_above_stdio(parent.as_ref().map_or(CWD, borrow), piece, OFlags::PATH | OFlags::DIRECTORY)?);
+        *path = skip(path, length);
+    }
+}
+
+/// Opens above the standard streams, closed by execve(2), with mode 0644 if it is created.
+pub(crate) fn open_above_stdio(dir: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let flags = flags.bits() | k::O_NOCTTY | k::O_LARGEFILE | k::O_CLOEXEC;
+    // SAFETY: the path outlives the call.
+    let ret = unsafe { uninterrupted(k::__NR_openat, dir.as_raw_fd() as usize, path.as_ptr() as usize, flags as usize, 0o644) };
+    // SAFETY: the kernel has just made it.
+    unsafe { raised(ret) }
 }
 
 pub(crate) fn pidfd_open(pid: Pid) -> Result<OwnedFd, Errno> {
@@ -78,7 +110,20 @@ pub(crate) fn dup_above_stdio(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
 
 /// The descriptor, or if it has landed on 0, 1 or 2 a duplicate above, in its place.
 pub(crate) fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Errno> {
-    if fd.as_raw_fd() > 2 { Ok(fd) } else { dup_above_stdio(borrow(&fd)) }
+    // SAFETY: it is open, and nobody's any more.
+    unsafe { raised(fd.into_raw_fd() as usize) }
+}
+
+/// # Safety
+///
+/// A system call has answered `ret`, which is a descriptor that nobody owns, or an error.
+unsafe fn raised(ret: usize) -> Result<OwnedFd, Errno> {
+    if ret > 2 {
+        // SAFETY: the caller vouches for that.
+        return result(ret).map(|fd| unsafe { owned(fd) });
+    }
+    // SAFETY: the caller vouches for that.
+    dup_above_stdio(borrow(&unsafe { owned(ret) }))
 }
 
 /// The end to read and the end to write, both closed by execve(2).
