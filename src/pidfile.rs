@@ -10,7 +10,7 @@
 //! The three that can be asked are asked in the order 2, 0, 1, so that a claim in between is seen as
 //! "starting" or "running", never as "left behind".
 
-use crate::sys::{self, Decimal, Inode, Locker, borrow};
+use crate::sys::{self, Inode, Locker, borrow};
 use core::ffi::CStr;
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, FlockOperation, OFlags, flock, ftruncate, unlinkat};
@@ -136,8 +136,8 @@ impl<'p> PidFile<'p> {
         let file = borrow(&self.file);
         sys::setlk(file, CLAIM)?;
         sys::setlk_description(file, CLAIMED)?;
-        let pid = Decimal::of(getpid().as_raw_nonzero().get() as u32);
-        let line = pid.line();
+        let mut place = [0; 11];
+        let line = sys::line(getpid().as_raw_nonzero().get() as u32, &mut place);
         // Eleven bytes into an empty file: the kernel writes them all or none.
         if retry_on_intr(|| pwrite(file, line, 0))? == line.len() { Ok(()) } else { Err(Errno::NOSPC) }
     }

@@ -3,7 +3,12 @@
 use super::kernel::call;
 use core::time::Duration;
 use linux_raw_sys::general as k;
-use rustix::event::{Timespec, poll};
+use rustix::event::Timespec;
+
+#[cfg(target_pointer_width = "64")]
+use linux_raw_sys::general::{__NR_clock_gettime as CLOCK_GETTIME, __NR_ppoll as PPOLL};
+#[cfg(target_pointer_width = "32")]
+use linux_raw_sys::general::{__NR_clock_gettime64 as CLOCK_GETTIME, __NR_ppoll_time64 as PPOLL};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -28,13 +33,10 @@ impl Deadline {
 /// A millisecond, for what another process or the kernel is about to end. Whoever pauses counts, and
 /// does not look at a clock: that may be denied, and a machine that stalls would turn many pauses into one.
 pub(crate) fn pause() {
-    let _ = poll(&mut [], Some(&Timespec { tv_sec: 0, tv_nsec: 1_000_000 }));
+    let mut left = k::__kernel_timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+    // SAFETY: nothing is polled; the kernel writes into `left` what is left.
+    let _ = unsafe { call(PPOLL, 0, 0, &raw mut left as usize, 0) };
 }
-
-#[cfg(target_pointer_width = "64")]
-const CLOCK_GETTIME: u32 = k::__NR_clock_gettime;
-#[cfg(target_pointer_width = "32")]
-const CLOCK_GETTIME: u32 = k::__NR_clock_gettime64;
 
 /// By the system call: the vDSO's parser would be the largest part of a static program.
 fn now() -> u64 {

@@ -24,7 +24,7 @@ mod process;
 
 pub(crate) use alone::alone;
 pub(crate) use clock::{Deadline, pause};
-pub(crate) use decimal::{Decimal, number};
+pub(crate) use decimal::{line, number};
 pub(crate) use inode::{Inode, stat};
 pub(crate) use kernel::{
     Change, Disposition, close, close_range, dup3, execve, getgroups, getresgid, getresuid, is_open, sigaction, sigdisposition,
