@@ -166,7 +166,7 @@ impl<'p> PidFile<'p> {
     /// # Ok::<(), rustix::io::Errno>(())
     /// ```
     pub fn verify(&self) -> Result<(), Errno> {
-        at_path(borrow(&self.file), self.directory()?, self.name, &mut Inode::default())
+        at_path(borrow(&self.file), self.directory()?, self.name, &mut Inode::new())
     }
 
     fn directory(&self) -> Result<BorrowedFd<'_>, Errno> {
@@ -283,11 +283,11 @@ pub fn open_pid_file(path: &CStr) -> Result<OwnedFd, Errno> {
     let (dir, name) = parent(path)?;
     let dir = borrow(&dir);
     // Looked at before it is opened: opening a device may do things.
-    let mut inode = Inode::default();
-    sys::stat(dir, name, &mut inode)?;
+    let mut inode = Inode::new();
+    inode.look(dir, name)?;
     regular(&inode)?;
     let file = sys::open_above_stdio(dir, name, FILE | OFlags::RDONLY)?;
-    sys::stat(borrow(&file), c"", &mut inode)?;
+    inode.look(borrow(&file), c"")?;
     regular(&inode)?;
     Ok(file)
 }
@@ -382,12 +382,12 @@ pub fn remove_left_over(path: &CStr) -> Result<bool, Errno> {
 /// Opens and locks the file that stands at the name when both are done. `create` says that it is for a start.
 fn open_locked(dir: OwnedFd, name: &CStr, create: OFlags) -> Result<PidFile<'_>, Errno> {
     let me = geteuid();
-    let mut inode = Inode::default();
+    let mut inode = Inode::new();
     for _ in 0..16 {
         match try_open_locked(borrow(&dir), name, create, me, &mut inode) {
             // The former holder has removed it, or somebody has replaced it: try the new one.
             Err(Errno::STALE) => {}
-            file => return Ok(PidFile { file: file?, dir: Some(dir), name, was_left: !inode.is_empty }),
+            file => return Ok(PidFile { file: file?, dir: Some(dir), name, was_left: !inode.is_empty() }),
         }
     }
     Err(Errno::STALE)
@@ -396,7 +396,7 @@ fn open_locked(dir: OwnedFd, name: &CStr, create: OFlags) -> Result<PidFile<'_>,
 /// `ESTALE` if the name has come to be another's.
 fn try_open_locked(dir: BorrowedFd<'_>, name: &CStr, create: OFlags, me: Uid, inode: &mut Inode) -> Result<OwnedFd, Errno> {
     // Looked at before it is opened: opening a device may do things.
-    match sys::stat(dir, name, inode) {
+    match inode.look(dir, name) {
         Err(Errno::NOENT) if !create.is_empty() => {}
         seen => {
             seen?;
@@ -438,23 +438,23 @@ fn try_take(file: BorrowedFd<'_>, start: bool) -> Result<(), Errno> {
 
 /// Whether the file is what stands at the name: `ESTALE` if that is another.
 fn at_path(file: BorrowedFd<'_>, dir: BorrowedFd<'_>, name: &CStr, inode: &mut Inode) -> Result<(), Errno> {
-    sys::stat(file, c"", inode)?;
-    let id = inode.id;
-    sys::stat(dir, name, inode)?;
-    if id == inode.id { Ok(()) } else { Err(Errno::STALE) }
+    inode.look(file, c"")?;
+    let id = inode.id();
+    inode.look(dir, name)?;
+    if id == inode.id() { Ok(()) } else { Err(Errno::STALE) }
 }
 
 fn acceptable(inode: &Inode, me: Uid) -> Result<(), Errno> {
     regular(inode)?;
     match inode {
-        _ if inode.uid != me.as_raw() => Err(Errno::PERM),
-        _ if inode.links > 1 => Err(Errno::MLINK),
+        _ if inode.uid() != me.as_raw() => Err(Errno::PERM),
+        _ if inode.links() > 1 => Err(Errno::MLINK),
         _ => Ok(()),
     }
 }
 
 fn regular(inode: &Inode) -> Result<(), Errno> {
-    match FileType::from_raw_mode(inode.mode) {
+    match inode.kind() {
         FileType::RegularFile => Ok(()),
         FileType::Symlink => Err(Errno::LOOP),
         FileType::Directory => Err(Errno::ISDIR),

@@ -1,9 +1,12 @@
 //! A moment that a wait must not outlast.
 
 use super::kernel::call;
+use core::ptr::{from_mut, null_mut};
 use core::time::Duration;
 use linux_raw_sys::general as k;
 use rustix::event::Timespec;
+use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::io::Errno;
 
 #[cfg(target_pointer_width = "64")]
 use linux_raw_sys::general::{__NR_clock_gettime as CLOCK_GETTIME, __NR_ppoll as PPOLL};
@@ -36,6 +39,21 @@ pub(crate) fn pause() {
     let mut left = k::__kernel_timespec { tv_sec: 0, tv_nsec: 1_000_000 };
     // SAFETY: nothing is polled; the kernel writes into `left` what is left.
     let _ = unsafe { call(PPOLL, 0, 0, &raw mut left as usize, 0) };
+}
+
+/// Waits until the descriptor can be read; whether that is before the time is over.
+pub(crate) fn readable(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> Result<bool, Errno> {
+    let mut poll = k::pollfd { fd: fd.as_raw_fd(), events: k::POLLIN as _, revents: 0 };
+    let mut left = timeout
+        .map(|t| k::__kernel_timespec { tv_sec: t.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: t.subsec_nanos().into() });
+    let left = left.as_mut().map_or(null_mut(), from_mut);
+    loop {
+        // SAFETY: one descriptor is polled; the kernel writes into `left` what is left, also when it is interrupted.
+        match unsafe { call(PPOLL, &raw mut poll as usize, 1, left as usize, 0) } {
+            Err(Errno::INTR) => {}
+            ready => return ready.map(|ready| ready > 0),
+        }
+    }
 }
 
 /// By the system call: the vDSO's parser would be the largest part of a static program.

@@ -2,6 +2,7 @@
 
 use super::arch::syscall4;
 use core::ffi::c_char;
+use core::hint::assert_unchecked;
 use core::mem::MaybeUninit;
 use core::ptr::{from_ref, null, null_mut};
 use linux_raw_sys::general as k;
@@ -9,9 +10,15 @@ use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{Gid, Uid};
 
-/// The kernel's answer: -4095 to -1 is an errno, anything else a result.
+/// The kernel's answer: less than zero it is an errno.
 pub(super) fn result(ret: usize) -> Result<usize, Errno> {
-    if ret > -4096_isize as usize { Err(Errno::from_raw_os_error((ret as i32).wrapping_neg())) } else { Ok(ret) }
+    let ret = ret as isize;
+    if ret >= 0 {
+        return Ok(ret as usize);
+    }
+    // SAFETY: the kernel has no other errors.
+    unsafe { assert_unchecked(ret > -4096) };
+    Err(Errno::from_raw_os_error(-ret as i32))
 }
 
 /// # Safety

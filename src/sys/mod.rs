@@ -23,9 +23,9 @@ mod arch;
 mod process;
 
 pub(crate) use alone::alone;
-pub(crate) use clock::{Deadline, pause};
+pub(crate) use clock::{Deadline, pause, readable};
 pub(crate) use decimal::{line, number};
-pub(crate) use inode::{Inode, stat};
+pub(crate) use inode::Inode;
 pub(crate) use kernel::{
     Change, Disposition, close, close_range, dup3, execve, getgroups, getresgid, getresuid, is_open, sigaction, sigdisposition,
     sigprocmask, sigtimedwait, tiocnotty, umask,

@@ -37,7 +37,7 @@ unsafe fn make(nr: u32, a: usize, b: usize, c: usize, d: usize) -> Result<OwnedF
 /// # Safety
 ///
 /// That of the system call `nr`.
-unsafe fn uninterrupted(nr: u32, a: usize, b: usize, c: usize, d: usize) -> usize {
+pub(super) unsafe fn uninterrupted(nr: u32, a: usize, b: usize, c: usize, d: usize) -> usize {
     loop {
         // SAFETY: the caller answers for the call.
         let ret = unsafe { syscall4(a, b, c, d, nr) };
@@ -79,12 +79,16 @@ pub(crate) fn open_parent(path: &mut &CStr) -> Result<OwnedFd, Errno> {
         if let Some(end) = copy.get_mut(length) {
             *end = 0;
         }
-        let absolute = parent.is_none() && path.to_bytes().starts_with(b"/");
+        let from = parent.as_ref().map(borrow);
+        let absolute = from.is_none() && piece[2] == b'/';
         let piece = if absolute { &piece[2..] } else { &piece[..] };
         // SAFETY: it ends with a null. Who reads it stops at the first.
         let piece = unsafe { CStr::from_bytes_with_nul_unchecked(piece) };
-        parent = Some(open_above_stdio(parent.as_ref().map_or(CWD, borrow), piece, OFlags::PATH | OFlags::DIRECTORY)?);
-        *path = skip(path, length);
+        parent = Some(open_above_stdio(from.unwrap_or(CWD), piece, OFlags::PATH | OFlags::DIRECTORY)?);
+        // SAFETY: so many bytes were there before the null.
+        let rest = unsafe { path.to_bytes_with_nul().get_unchecked(length..) };
+        // SAFETY: the end of a string, with the null.
+        *path = unsafe { CStr::from_bytes_with_nul_unchecked(rest) };
     }
 }
 
@@ -142,13 +146,4 @@ pub(crate) fn c_str(bytes: &[u8]) -> Result<&CStr, Errno> {
     let string = bytes.get(..=length).ok_or(Errno::INVAL)?;
     // SAFETY: its first null is its last byte.
     Ok(unsafe { CStr::from_bytes_with_nul_unchecked(string) })
-}
-
-/// What is left of a string after so many bytes of it.
-pub(crate) fn skip(string: &CStr, length: usize) -> &CStr {
-    let length = length.min(string.count_bytes());
-    // SAFETY: that is not behind the end.
-    let rest = unsafe { string.to_bytes_with_nul().get_unchecked(length..) };
-    // SAFETY: the end of a string, with at least the null.
-    unsafe { CStr::from_bytes_with_nul_unchecked(rest) }
 }
