@@ -7,7 +7,7 @@ use crate::sys::{self, borrow};
 use core::time::Duration;
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::process::{Signal, pidfd_send_signal};
+use rustix::process::{Pid, Signal, pidfd_send_signal};
 
 /// How [`stop`] goes about it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,24 +40,24 @@ pub enum Stopped {
     StillRunning,
 }
 
-/// Who holds the file, and if it is a process that can be named its pidfd.
+/// The process that holds the file, and its pidfd; or who else holds it.
 ///
 /// The kernel is asked again after the pidfd is open: a process that ended in between has lost its
 /// claim, so the pidfd cannot be that of a stranger who got the number. A number that no process has
 /// and that stays in the claim is that of a dead one, whose descriptors another shares (`CLONE_FILES`).
-fn open_holder(pid_file: &OwnedFd) -> Result<(Holder, Option<OwnedFd>), Errno> {
+fn open_holder(pid_file: &OwnedFd) -> Result<(Pid, OwnedFd), Result<Holder, Errno>> {
     let mut found = holder(pid_file);
     for _ in 0..16 {
-        let Ok(Holder::Running(pid)) = found else { return found.map(|holder| (holder, None)) };
+        let Ok(Holder::Running(pid)) = found else { return Err(found) };
         let pidfd = sys::pidfd_open(pid);
         let again = holder(pid_file);
         match pidfd {
-            Ok(pidfd) if again == found => return Ok((Holder::Running(pid), Some(pidfd))),
+            Ok(pidfd) if again == found => return Ok((pid, pidfd)),
             Ok(_) | Err(Errno::SRCH) => found = again,
-            Err(errno) => return Err(errno),
+            Err(errno) => return Err(Err(errno)),
         }
     }
-    Ok((Holder::LeftBehind, None))
+    Err(Ok(Holder::LeftBehind))
 }
 
 /// Sends `signal` to the process that holds the pid file; whom, or why nobody.
@@ -83,11 +83,12 @@ fn open_holder(pid_file: &OwnedFd) -> Result<(Holder, Option<OwnedFd>), Errno> {
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn signal_holder(pid_file: &OwnedFd, signal: Signal) -> Result<Holder, Errno> {
-    let (holder, pidfd) = open_holder(pid_file)?;
-    match pidfd.map(|pidfd| pidfd_send_signal(borrow(&pidfd), signal)) {
-        Some(Err(Errno::SRCH)) => Ok(Holder::Nobody),
-        Some(sent) => sent.map(|()| holder),
-        None => Ok(holder),
+    match open_holder(pid_file) {
+        Ok((pid, pidfd)) => match pidfd_send_signal(borrow(&pidfd), signal) {
+            Err(Errno::SRCH) => Ok(Holder::Nobody),
+            sent => sent.map(|()| Holder::Running(pid)),
+        },
+        Err(found) => found,
     }
 }
 
@@ -112,8 +113,10 @@ pub fn signal_holder(pid_file: &OwnedFd, signal: Signal) -> Result<Holder, Errno
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn stop(pid_file: &OwnedFd, how: &Stop) -> Result<Stopped, Errno> {
-    let (holder, pidfd) = open_holder(pid_file)?;
-    let Some(pidfd) = pidfd else { return Ok(Stopped::NotRunning(holder)) };
+    let pidfd = match open_holder(pid_file) {
+        Ok((_, pidfd)) => pidfd,
+        Err(found) => return found.map(Stopped::NotRunning),
+    };
     let pidfd = borrow(&pidfd);
     send(pidfd, how.signal)?;
     send(pidfd, Signal::CONT)?;

@@ -26,7 +26,7 @@ pub(crate) enum Locker {
 fn fcntl(fd: BorrowedFd<'_>, command: u32, at: u8) -> Result<Locker, Errno> {
     let mut lock = flock { l_type: k::F_WRLCK as _, l_whence: k::SEEK_SET as _, l_start: at.into(), l_len: 1, l_pid: 0 };
     // SAFETY: these commands read and write one `flock`, and only that.
-    result(unsafe { uninterrupted(FCNTL, fd.as_raw_fd() as usize, command as usize, &raw mut lock as usize, 0) })?;
+    result(unsafe { uninterrupted(fd.as_raw_fd() as usize, command as usize, &raw mut lock as usize, 0, FCNTL) })?;
     Ok(match lock.l_pid {
         _ if lock.l_type as u32 != k::F_WRLCK || !matches!(lock.l_len, 1 | 2) => Locker::Nobody,
         -1 => Locker::Description,

@@ -27,9 +27,9 @@ pub(crate) fn borrow(fd: &OwnedFd) -> BorrowedFd<'_> {
 /// # Safety
 ///
 /// That of the system call `nr`, which makes a descriptor.
-unsafe fn make(nr: u32, a: usize, b: usize, c: usize, d: usize) -> Result<OwnedFd, Errno> {
+unsafe fn make(a: usize, b: usize, c: usize, d: usize, nr: u32) -> Result<OwnedFd, Errno> {
     // SAFETY: the caller answers for the call.
-    let ret = unsafe { uninterrupted(nr, a, b, c, d) };
+    let ret = unsafe { uninterrupted(a, b, c, d, nr) };
     // SAFETY: the kernel has just made it.
     result(ret).map(|fd| unsafe { owned(fd) })
 }
@@ -37,7 +37,7 @@ unsafe fn make(nr: u32, a: usize, b: usize, c: usize, d: usize) -> Result<OwnedF
 /// # Safety
 ///
 /// That of the system call `nr`.
-pub(super) unsafe fn uninterrupted(nr: u32, a: usize, b: usize, c: usize, d: usize) -> usize {
+pub(super) unsafe fn uninterrupted(a: usize, b: usize, c: usize, d: usize, nr: u32) -> usize {
     loop {
         // SAFETY: the caller answers for the call.
         let ret = unsafe { syscall4(a, b, c, d, nr) };
@@ -52,7 +52,7 @@ pub(crate) fn openat(dir: BorrowedFd<'_>, path: &CStr, flags: OFlags, mode: Mode
     let flags = flags.bits() | k::O_NOCTTY | k::O_LARGEFILE;
     let (dir, path) = (dir.as_raw_fd() as usize, path.as_ptr() as usize);
     // SAFETY: the path outlives the call.
-    unsafe { make(k::__NR_openat, dir, path, flags as usize, mode.bits() as usize) }
+    unsafe { make(dir, path, flags as usize, mode.bits() as usize, k::__NR_openat) }
 }
 
 /// Opens the directory that the path leads to, above the standard streams and only to go on from it. Leaves the name.
@@ -96,20 +96,20 @@ pub(crate) fn open_parent(path: &mut &CStr) -> Result<OwnedFd, Errno> {
 pub(crate) fn open_above_stdio(dir: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
     let flags = flags.bits() | k::O_NOCTTY | k::O_LARGEFILE | k::O_CLOEXEC;
     // SAFETY: the path outlives the call.
-    let ret = unsafe { uninterrupted(k::__NR_openat, dir.as_raw_fd() as usize, path.as_ptr() as usize, flags as usize, 0o644) };
+    let ret = unsafe { uninterrupted(dir.as_raw_fd() as usize, path.as_ptr() as usize, flags as usize, 0o644, k::__NR_openat) };
     // SAFETY: the kernel has just made it.
     unsafe { raised(ret) }
 }
 
 pub(crate) fn pidfd_open(pid: Pid) -> Result<OwnedFd, Errno> {
     // SAFETY: numbers only.
-    unsafe { make(k::__NR_pidfd_open, pid.as_raw_nonzero().get() as usize, 0, 0, 0) }
+    unsafe { make(pid.as_raw_nonzero().get() as usize, 0, 0, 0, k::__NR_pidfd_open) }
 }
 
 /// A duplicate that is none of the standard streams.
 pub(crate) fn dup_above_stdio(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     // SAFETY: numbers only.
-    unsafe { make(FCNTL, fd.as_raw_fd() as usize, k::F_DUPFD_CLOEXEC as usize, 3, 0) }
+    unsafe { make(fd.as_raw_fd() as usize, k::F_DUPFD_CLOEXEC as usize, 3, 0, FCNTL) }
 }
 
 /// The descriptor, or if it has landed on 0, 1 or 2 a duplicate above, in its place.
