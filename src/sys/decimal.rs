@@ -1,21 +1,23 @@
 //! Numbers in decimal digits, without `core::fmt`.
 
-/// A number above zero, and a newline.
+/// The number and a newline.
 pub(crate) fn line(mut n: u32, place: &mut [u8; 11]) -> &[u8] {
-    *place = *b"0000000000\n";
-    let [digits @ .., _newline] = place;
-    for digit in digits.iter_mut().rev() {
-        *digit += (n % 10) as u8;
+    let [digits @ .., newline] = place;
+    *newline = b'\n';
+    let mut start = 0;
+    for (at, digit) in digits.iter_mut().enumerate().rev() {
+        *digit = b'0' + (n % 10) as u8;
         n /= 10;
+        start = at;
+        if n == 0 {
+            break;
+        }
     }
-    let mut line = &place[..];
-    while let [b'0', more @ ..] = line {
-        line = more;
-    }
-    line
+    // SAFETY: the first digit stands there.
+    unsafe { place.get_unchecked(start..) }
 }
 
-/// A number above zero.
+/// The number.
 pub(crate) fn digits(n: u32, place: &mut [u8; 11]) -> &[u8] {
     let line = line(n, place);
     line.strip_suffix(b"\n").unwrap_or(line)
