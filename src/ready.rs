@@ -4,7 +4,9 @@
 //! {step, errno}. End-of-file without the last word means that it has ended, or executed a program.
 
 use crate::error::{Error, Step};
-use crate::sys::{TimeLeft, above_stdio, dup_above_stdio, errno, has_executed, kill, pause, pidfd_open, pipe, poll, read, write};
+use crate::sys::{
+    TimeLeft, above_stdio, borrow, dup_above_stdio, errno, has_executed, kill, pause, pidfd_open, pipe, poll, read, write,
+};
 use core::cell::Cell;
 use core::ops::ControlFlow::{self, Break, Continue};
 use core::time::Duration;
@@ -50,7 +52,7 @@ pub fn ready_pipe() -> Result<(Waiter, Notifier), Errno> {
     let (read_end, write_end) = pipe()?;
     let read_end = above_stdio(read_end)?;
     let write_end = above_stdio(write_end)?;
-    let spare = dup_above_stdio(&read_end)?;
+    let spare = dup_above_stdio(borrow(&read_end))?;
     Ok((Waiter { pipe: read_end }, Notifier { pipe: write_end, spare, maker: getpid(), daemon: Cell::new(None), told: false }))
 }
 

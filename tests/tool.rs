@@ -182,7 +182,7 @@ impl Place {
 
     /// Whoever holds the pid file, as the kernel says.
     fn holder(&self) -> Holder {
-        holder(open_pid_file(&c_path(self.path("daemon.pid"))).expect("a pid file")).expect("the kernel's answer")
+        holder(&open_pid_file(&c_path(self.path("daemon.pid"))).expect("a pid file")).expect("the kernel's answer")
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -228,7 +228,7 @@ impl Drop for Place {
         for entry in fs::read_dir(self.dir.path()).expect("the directory").flatten() {
             if entry.file_name().to_string_lossy().ends_with(".pid") {
                 let how = Stop { signal: Signal::KILL, timeout: Some(LIMIT), kill: false };
-                let _ = open_pid_file(&c_path(entry.path())).and_then(|file| daemon_steps::stop(file, &how));
+                let _ = open_pid_file(&c_path(entry.path())).and_then(|file| daemon_steps::stop(&file, &how));
             }
         }
     }

@@ -127,7 +127,7 @@ fn refused(call: &Call<'_>, error: Error) -> i32 {
     let running = (error.step, error.errno) == (Step::LockPidFile, Errno::WOULDBLOCK);
     if running {
         let line = Line::new().text("daemon: already ");
-        match open_pid_file(call.pid_file).and_then(holder) {
+        match open_pid_file(call.pid_file).and_then(|file| holder(&file)) {
             Ok(Holder::Running(pid)) => line.text("running, pid ").pid(pid),
             Ok(Holder::Starting) => line.text("starting"),
             Ok(Holder::OutOfSight) => line.text("running, in another pid namespace"),

@@ -5,6 +5,7 @@
 mod alone;
 mod clock;
 mod decimal;
+mod inode;
 mod kernel;
 mod locks;
 mod open;
@@ -22,8 +23,9 @@ mod arch;
 mod process;
 
 pub(crate) use alone::alone;
-pub(crate) use clock::{Deadline, TimeLeft, pause, poll};
-pub(crate) use decimal::Decimal;
+pub(crate) use clock::{Deadline, TimeLeft, pause, poll, readable};
+pub(crate) use decimal::line;
+pub(crate) use inode::Inode;
 use kernel::readlink;
 pub(crate) use kernel::{
     Change, Disposition, close, close_range, drop_capabilities, dup3, errno, execve, getdents, getfd, getgroups, hard_limit,
@@ -31,6 +33,6 @@ pub(crate) use kernel::{
     verify_uid, write,
 };
 pub(crate) use locks::{Locker, getlk, setlk, setlk_description};
-pub(crate) use open::{above_stdio, c_str, dup_above_stdio, openat, pidfd_open, pipe};
+pub(crate) use open::{above_stdio, borrow, c_str, dup_above_stdio, open_above_stdio, open_parent, openat, pidfd_open, pipe};
 pub(crate) use process::{exit, fork, libc_signals, setgroups, setresgid, setresuid};
 pub(crate) use stat::has_executed;

@@ -1,6 +1,6 @@
 //! What `/proc/PID/stat` tells of a process.
 
-use super::decimal::Decimal;
+use super::decimal::digits;
 use rustix::fd::AsRawFd;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -16,24 +16,21 @@ pub(crate) fn has_executed(pid: Pid) -> Result<bool, Errno> {
         return Err(Errno::SRCH);
     }
     let mut path = [0; 24];
-    let pid = digits(pid);
-    let parts = [&b"/proc/"[..], pid.digits(), b"/stat"].into_iter().flatten();
+    let mut line = [0; 11];
+    let parts = b"/proc/".iter().chain(digits(pid.as_raw_nonzero().get() as u32, &mut line)).chain(b"/stat");
     path.iter_mut().zip(parts).for_each(|(to, from)| *to = *from);
-    let file = super::openat(CWD, super::c_str(&path)?, OFlags::CLOEXEC, Mode::empty())?;
+    let path = super::c_str(&path)?;
     let mut text = [0; 256];
+    let file = super::openat(CWD, path, OFlags::CLOEXEC, Mode::empty())?;
     let length = super::read(file.as_raw_fd(), &mut text)?;
     Ok(flags(text.get(..length).unwrap_or_default()) & PF_FORKNOEXEC == 0)
-}
-
-fn digits(pid: Pid) -> Decimal {
-    Decimal::of(pid.as_raw_nonzero().get().unsigned_abs())
 }
 
 /// Whether `/proc` is that of this pid namespace: its `self` names the asker there.
 fn shows_us() -> bool {
     let mut link = [0; 11];
     let length = super::readlink(c"/proc/self", &mut link).unwrap_or(0);
-    link.get(..length) == Some(digits(getpid()).digits())
+    link.get(..length) == Some(digits(getpid().as_raw_nonzero().get() as u32, &mut [0; 11]))
 }
 
 /// Field 9. The command's name, field 2, may hold anything: what follows its `)`, the last, is counted.
