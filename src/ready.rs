@@ -419,7 +419,7 @@ impl Notifier {
     /// The descriptors that [`close_except`](crate::close_except) must keep.
     #[must_use]
     pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
-        [self.pipe.as_fd(), self.spare.as_fd()]
+        [borrow(&self.pipe), borrow(&self.spare)]
     }
 
     fn say_failed(&self, Error { step, errno }: Error) -> Result<(), Errno> {
