@@ -131,39 +131,34 @@ pub fn drop_privileges(ids: &Ids<'_>) -> Result<(), Errno> {
     if ids.uid.is_root() {
         return Err(Errno::INVAL);
     }
-    if groups_are(ids.groups)? != Known::Same {
+    if ids.groups.len() > GROUPS || verify_groups(ids.groups).is_err() {
         setgroups(ids.groups)?;
     }
     setresgid(ids.gid)?;
     setresuid(ids.uid)?;
-    if !sys::is_powerless()? {
+    if sys::verify_powerless().is_err() {
         sys::drop_capabilities()?;
     }
-    let dropped =
-        sys::has_uid(ids.uid)? && sys::has_gid(ids.gid)? && groups_are(ids.groups)? != Known::Different && sys::is_powerless()?;
-    if dropped { Ok(()) } else { Err(Errno::PERM) }
+    sys::verify_uid(ids.uid)?;
+    sys::verify_gid(ids.gid)?;
+    verify_groups(ids.groups)?;
+    sys::verify_powerless()
 }
 
-#[derive(PartialEq, Eq)]
-enum Known {
-    Same,
-    Different,
-    /// There are as many, and more than are looked at.
-    AsMany,
-}
+/// How many supplementary groups are looked at, one by one.
+const GROUPS: usize = 64;
 
-/// Whether the supplementary groups are these, in any order.
-fn groups_are(wanted: &[Gid]) -> Result<Known, Errno> {
-    let mut list = [Gid::ROOT; 64];
-    let length = match sys::getgroups(&mut list) {
-        Err(Errno::INVAL) => {
-            let as_many = sys::getgroups(&mut [])? == wanted.len();
-            return Ok(if as_many { Known::AsMany } else { Known::Different });
+/// EPERM unless the supplementary groups are these, in any order; of more than `GROUPS`, as many.
+fn verify_groups(wanted: &[Gid]) -> Result<(), Errno> {
+    let mut list = [Gid::ROOT; GROUPS];
+    let same = match sys::getgroups(&mut list) {
+        Err(Errno::INVAL) => sys::getgroups(&mut [])? as usize == wanted.len(),
+        length => {
+            let list = list.get(..length? as usize).unwrap_or_default();
+            are_among(wanted, list) && are_among(list, wanted)
         }
-        length => length?,
     };
-    let list = list.get(..length).unwrap_or_default();
-    Ok(if are_among(wanted, list) && are_among(list, wanted) { Known::Same } else { Known::Different })
+    if same { Ok(()) } else { Err(Errno::PERM) }
 }
 
 fn are_among(some: &[Gid], all: &[Gid]) -> bool {

@@ -87,7 +87,7 @@ impl FromIterator<Signal> for SignalSet {
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn reset_signals() -> Result<(), Errno> {
-    for number in (1..=64).filter(|number| ![k::SIGKILL, k::SIGSTOP].contains(&(*number as u32))) {
+    for number in (1..65).filter(|number| *number != k::SIGKILL as i32 && *number != k::SIGSTOP as i32) {
         let libcs = sys::libc_signals().contains(&number);
         if !libcs || sys::sigdisposition(number)? == Disposition::Ignore {
             sys::sigaction(number, Disposition::Default)?;

@@ -66,6 +66,7 @@ core::arch::global_asm!(
 ///
 /// `stack` is where the stack pointer stood when the kernel entered the program: argc, the
 /// arguments, a null, the environment, a null. `main` is the only thing that changes the pointers.
+#[inline(always)]
 pub unsafe fn run(stack: *const usize, main: fn(&[Option<ThinCStr<'static>>], &EnvBlock<'static>) -> i32) -> ! {
     // SAFETY: the first word is argc.
     let argc = unsafe { stack.read() };
