@@ -97,7 +97,7 @@ impl<'p> PidFile<'p> {
     /// # Ok::<(), rustix::io::Errno>(())
     /// ```
     pub fn lock(path: &'p CStr) -> Result<Self, Errno> {
-        let (dir, name) = parent(path)?;
+        let (dir, name) = sys::open_parent(path)?;
         open_locked(dir, name, OFlags::CREATE)
     }
 
@@ -289,7 +289,7 @@ impl<'p> PidFile<'p> {
 /// assert_eq!(daemon_steps::open_pid_file(c"/no/such.pid").unwrap_err(), rustix::io::Errno::NOENT);
 /// ```
 pub fn open_pid_file(path: &CStr) -> Result<OwnedFd, Errno> {
-    let (dir, name) = parent(path)?;
+    let (dir, name) = sys::open_parent(path)?;
     let dir = borrow(&dir);
     // Looked at before it is opened: opening a device may do things.
     let mut inode = Inode::new();
@@ -386,7 +386,7 @@ fn ask(file: BorrowedFd<'_>) -> Result<Holder, Errno> {
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn remove_left_over(path: &CStr) -> Result<bool, Errno> {
-    let (dir, name) = parent(path)?;
+    let (dir, name) = sys::open_parent(path)?;
     match open_locked(dir, name, OFlags::empty()) {
         Err(Errno::WOULDBLOCK | Errno::NOENT) => Ok(false),
         file => file?.remove().map(|()| true),
@@ -478,12 +478,3 @@ fn regular(inode: &Inode) -> Result<(), Errno> {
 
 /// Without following, waiting, or becoming anybody's terminal.
 const FILE: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK);
-
-/// The open directory and the name in it.
-fn parent(path: &CStr) -> Result<(OwnedFd, &CStr), Errno> {
-    if path.count_bytes() >= 4096 {
-        return Err(Errno::NAMETOOLONG);
-    }
-    let mut name = path;
-    Ok((sys::open_parent(&mut name)?, name))
-}

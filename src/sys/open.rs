@@ -41,11 +41,14 @@ pub(crate) fn openat(dir: BorrowedFd<'_>, path: &CStr, flags: OFlags, mode: Mode
     unsafe { make(dir, path, flags as usize, mode.bits() as usize, k::__NR_openat) }
 }
 
-/// Opens the directory that the path leads to, above the standard streams and only to go on from it. Leaves the name.
+/// Opens the directory that the path leads to, above the standard streams and only to go on from it; and the name in it.
 ///
 /// openat(2) wants a null at the end of the directory's path, where a slash stands, so that path
 /// is copied; in pieces, because a buffer of `PATH_MAX` is more stack than all else here together.
-pub(crate) fn open_parent(path: &mut &CStr) -> Result<OwnedFd, Errno> {
+pub(crate) fn open_parent(mut path: &CStr) -> Result<(OwnedFd, &CStr), Errno> {
+    if path.count_bytes() >= 4096 {
+        return Err(Errno::NAMETOOLONG);
+    }
     let mut parent = None;
     loop {
         // The dot makes a piece relative that begins with a slash because the path was cut between two.
@@ -60,7 +63,7 @@ pub(crate) fn open_parent(path: &mut &CStr) -> Result<OwnedFd, Errno> {
             }
         }
         if let Some(parent) = parent.take_if(|_| length == 0) {
-            return Ok(parent);
+            return Ok((parent, path));
         }
         if let Some(end) = copy.get_mut(length) {
             *end = 0;
@@ -68,21 +71,28 @@ pub(crate) fn open_parent(path: &mut &CStr) -> Result<OwnedFd, Errno> {
         let from = parent.as_ref().map(borrow);
         let absolute = from.is_none() && piece[2] == b'/';
         let piece = if absolute { &piece[2..] } else { &piece[..] };
-        // SAFETY: it ends with a null. Who reads it stops at the first.
-        let piece = unsafe { CStr::from_bytes_with_nul_unchecked(piece) };
-        parent = Some(open_above_stdio(from.unwrap_or(CWD), piece, OFlags::PATH | OFlags::DIRECTORY)?);
+        // SAFETY: it ends with a null, if there is none before.
+        parent = Some(unsafe { open(from.unwrap_or(CWD), piece.as_ptr(), OFlags::PATH | OFlags::DIRECTORY) }?);
         // SAFETY: so many bytes were there before the null.
         let rest = unsafe { path.to_bytes_with_nul().get_unchecked(length..) };
         // SAFETY: the end of a string, with the null.
-        *path = unsafe { CStr::from_bytes_with_nul_unchecked(rest) };
+        path = unsafe { CStr::from_bytes_with_nul_unchecked(rest) };
     }
 }
 
 /// Opens above the standard streams, closed by execve(2), with mode 0644 if it is created.
 pub(crate) fn open_above_stdio(dir: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+    // SAFETY: it is a C string.
+    unsafe { open(dir, path.as_ptr().cast(), flags) }
+}
+
+/// # Safety
+///
+/// A null follows the path.
+unsafe fn open(dir: BorrowedFd<'_>, path: *const u8, flags: OFlags) -> Result<OwnedFd, Errno> {
     let flags = flags.bits() | k::O_NOCTTY | k::O_LARGEFILE | k::O_CLOEXEC;
-    // SAFETY: the path outlives the call.
-    above_stdio(unsafe { make(dir.as_raw_fd() as usize, path.as_ptr() as usize, flags as usize, 0o644, k::__NR_openat) }?)
+    // SAFETY: the caller vouches for the path.
+    above_stdio(unsafe { make(dir.as_raw_fd() as usize, path as usize, flags as usize, 0o644, k::__NR_openat) }?)
 }
 
 pub(crate) fn pidfd_open(pid: Pid) -> Result<OwnedFd, Errno> {
