@@ -449,37 +449,41 @@ impl Drop for Notifier {
 
 /// Waits for a newline from `pipe`, s6's readiness protocol: whether it came before the end.
 ///
-/// `pidfd` is the process that is to write it: when it ends first, or closes the pipe, the answer
-/// is `false`. What comes before the newline is passed over.
+/// `child` is to write it: when it ends first, or closes the pipe, the answer is `false`. What comes before the
+/// newline is passed over. Only a child that is not reaped yet is sure to keep its number.
 ///
 /// # Errors
 ///
 /// * `ETIMEDOUT`: neither within `timeout`. Nobody is killed.
+/// * `ESRCH`: there is no such process. `ENOSYS`: the kernel is older than 5.3. `EMFILE`, `ENFILE`, `ENOMEM`, `ENODEV`: as
+///   `pidfd_open(2)` has them.
 ///
 /// # System calls
 ///
-/// `ppoll`, `read`.
+/// `pidfd_open` (5.3), `ppoll`, `read`, `close`.
 ///
 /// See [notifywhenup](https://skarnet.org/software/s6/notifywhenup.html).
 ///
 /// ```
-/// use rustix::process::{PidfdFlags, getpid, pidfd_open};
 /// let (read_end, write_end) = rustix::pipe::pipe()?;
-/// let me = pidfd_open(getpid(), PidfdFlags::empty())?;
 /// rustix::io::write(&write_end, b"\n")?;
-/// assert!(daemon_steps::wait_newline(&read_end, &me, None)?);
+/// assert!(daemon_steps::wait_newline(&read_end, rustix::process::getpid(), None)?);
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
-pub fn wait_newline(pipe: impl AsFd, pidfd: impl AsFd, timeout: Option<Duration>) -> Result<bool, Errno> {
+pub fn wait_newline(pipe: impl AsFd, child: Pid, timeout: Option<Duration>) -> Result<bool, Errno> {
+    let pidfd = pidfd_open(child)?;
     let mut left = TimeLeft::of(timeout);
     let mut bytes = [0; 64];
-    let (pipe, pidfd) = (pipe.as_fd().as_raw_fd(), pidfd.as_fd().as_raw_fd());
-    while wait_for(pipe, pidfd, &mut left)? {
+    let pipe = pipe.as_fd().as_raw_fd();
+    while wait_for(pipe, pidfd.as_raw_fd(), &mut left)? {
         let length = read(pipe, &mut bytes)?;
-        match bytes.get(..length) {
-            None | Some([]) => break,
-            Some(read) if read.contains(&b'\n') => return Ok(true),
-            Some(_) => {}
+        if length == 0 {
+            break;
+        }
+        for byte in bytes.iter().take(length) {
+            if *byte == b'\n' {
+                return Ok(true);
+            }
         }
     }
     Ok(false)

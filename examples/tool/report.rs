@@ -4,9 +4,8 @@ use super::args::number;
 use super::line::{Line, STDIN};
 use super::text::parts;
 use core::ffi::CStr;
-use core::mem::MaybeUninit;
 use daemon_steps::{Stream, stdio_file};
-use rustix::fs::{CWD, Mode, RawDir, readlinkat_raw};
+use rustix::fs::{CWD, Mode, readlinkat_raw};
 use rustix::io::{Errno, read, retry_on_intr};
 use rustix::process::{Pid, getpid};
 
@@ -36,20 +35,15 @@ pub(crate) fn report(pid: Pid, line: &mut Line) {
     line.text("\n  session      ").bytes(field(6).unwrap_or(b"?"));
     line.text("\n  terminal     ").text(terminal);
     line.text("\n  directory    ").shown(directory);
-    let mut value = |text: &str, name: &[u8]| {
-        let value = parts(status, b'\n').find_map(|line| line.strip_prefix(name));
-        line.text(text).bytes(value.unwrap_or(b"?"));
-    };
-    value("\n  umask        ", b"Umask:\t");
-    value("\n  signals      blocked ", b"SigBlk:\t");
-    value(" ignored ", b"SigIgn:\t");
-    value(" caught ", b"SigCgt:\t");
+    let value = |name: &[u8]| parts(status, b'\n').find_map(|line| line.strip_prefix(name)).unwrap_or(b"?");
+    line.text("\n  umask        ").bytes(value(b"Umask:\t"));
+    line.text("\n  signals      blocked ").bytes(value(b"SigBlk:\t"));
+    line.text(" ignored ").bytes(value(b"SigIgn:\t"));
+    line.text(" caught ").bytes(value(b"SigCgt:\t"));
     line.text("\n  descriptors  ");
-    match opened {
-        Ok(()) => descriptors(line),
-        Err(_) => {
-            line.text("?");
-        }
+    match (opened, number(value(b"FDSize:\t"), 10)) {
+        (Ok(()), Some(places)) => descriptors(places, line),
+        _ => drop(line.text("?")),
     }
 }
 
@@ -67,14 +61,14 @@ fn contents(opened: Result<(), Errno>, buffer: &mut [u8]) -> &[u8] {
     buffer.get(..length).unwrap_or_default()
 }
 
-/// The numbers of the open descriptors.
-fn descriptors(line: &mut Line) {
-    let mut buffer = [MaybeUninit::uninit(); 512];
-    let mut entries = RawDir::new(STDIN, &mut buffer);
-    while let Some(Ok(entry)) = entries.next() {
-        let name = entry.file_name().to_bytes();
-        if !name.starts_with(b".") {
-            line.bytes(name).text(" ");
-        }
+/// The numbers of the open descriptors, of so many places. Reading the directory would be less work for the kernel, but
+/// rustix's way to do it has a panic path.
+fn descriptors(places: u32, line: &mut Line) {
+    for number in 0..places {
+        let start = line.length();
+        match readlinkat_raw(STDIN, line.number(number).path(start), &mut [0; 1][..]) {
+            Ok(_) => line.text(" "),
+            Err(_) => line.cut(start),
+        };
     }
 }

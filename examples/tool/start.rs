@@ -1,6 +1,6 @@
 //! start, restart and run.
 
-use super::args::{Call, Verb};
+use super::args::{Call, Verb, borrow};
 use super::exec::Whereabouts;
 use super::line::{Line, STDIN};
 use super::stop::{look, stop};
@@ -10,12 +10,10 @@ use daemon_steps::{
     CloseFds, Daemon, Detached, EnvBlock, EnvFilter, Error, Holder, Outcome, PidFile, Stdio, Step, Steps, ThinCStr, detach, dup3,
     exit, remove_left_over, wait_newline,
 };
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::{Errno, close, fcntl_getfd, retry_on_intr};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpgid, kill_process, kill_process_group, pidfd_open, waitid,
-};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpgid, kill_process, kill_process_group, waitid};
 
 /// The pid file is locked by another instance.
 const LOCKED: Error = Step::LockPidFile.failed(Errno::WOULDBLOCK);
@@ -188,7 +186,7 @@ fn ready_pipe(number: RawFd) -> Result<OwnedFd, Errno> {
     // Taken first, so that neither end of the pipe gets the number.
     place(STDIN)?;
     let (read_end, write_end) = pipe_with(PipeFlags::CLOEXEC)?;
-    place(write_end.as_fd())?;
+    place(borrow(write_end.as_raw_fd()))?;
     Ok(read_end)
 }
 
@@ -201,6 +199,5 @@ fn wait(pipe: &OwnedFd, call: &Call<'_>, pid: Pid) -> Result<bool, Errno> {
             close(number);
         }
     }
-    let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
-    wait_newline(pipe, &pidfd, call.plan.timeout)
+    wait_newline(borrow(pipe.as_raw_fd()), pid, call.plan.timeout)
 }

@@ -7,7 +7,7 @@ use crate::surroundings::{close, daemon, deny, full_table, grandchild, notifier,
 use daemon_steps::{Notifier, Outcome, Step, exit, ready_pipe, set_child_subreaper, wait_newline};
 use pidfile_proof::trace::execute;
 use rustix::io::Errno;
-use rustix::process::{PidfdFlags, getpid, pidfd_open};
+use rustix::process::getpid;
 use std::time::Duration;
 
 const TOO_FEW: &str = "There are too few descriptors";
@@ -68,14 +68,14 @@ pub(super) fn functions() -> Vec<Function> {
         of("wait_newline")
             .main(|| {
                 let (hear, tell) = rustix::pipe::pipe().expect("a pipe");
-                let me = pidfd_open(getpid(), PidfdFlags::empty()).expect("a pidfd");
+                let me = getpid();
                 rustix::io::write(&tell, b"early\n").expect("told");
-                assert_eq!(alone(|| wait_newline(&hear, &me, None)), Ok(true));
+                assert_eq!(alone(|| wait_newline(&hear, me, None)), Ok(true));
             })
             .main(|| {
                 let (hear, _tell) = rustix::pipe::pipe().expect("a pipe");
-                let me = pidfd_open(getpid(), PidfdFlags::empty()).expect("a pidfd");
-                assert_eq!(alone(|| wait_newline(&hear, &me, Some(Duration::ZERO))), Err(Errno::TIMEDOUT));
+                let me = getpid();
+                assert_eq!(alone(|| wait_newline(&hear, me, Some(Duration::ZERO))), Err(Errno::TIMEDOUT));
             }),
     ]
 }
