@@ -154,6 +154,9 @@ unsafe fn close_gap(first: RawFd, end: RawFd) -> Result<(), Errno> {
 }
 
 /// What `/proc/self/fd` lists.
+///
+/// Not inlined, so that the buffer does not stay on the caller's stack.
+#[inline(never)]
 unsafe fn by_proc(first: RawFd, end: RawFd) -> Result<(), Errno> {
     // If the table of descriptors is full, this one's place is free now.
     // SAFETY: the caller vouches for it.

@@ -290,7 +290,12 @@ impl<'p> PidFile<'p> {
 /// ```
 pub fn open_pid_file(path: &CStr) -> Result<OwnedFd, Errno> {
     let (dir, name) = sys::open_parent(path)?;
-    let dir = borrow(&dir);
+    open_to_ask(borrow(&dir), name)
+}
+
+/// Not inlined, so that this one's `Inode` and the pieces of the path are not on the stack at once.
+#[inline(never)]
+fn open_to_ask(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
     // Looked at before it is opened: opening a device may do things.
     let mut inode = Inode::new();
     inode.look(dir, name)?;
@@ -387,6 +392,12 @@ fn ask(file: BorrowedFd<'_>) -> Result<Holder, Errno> {
 /// ```
 pub fn remove_left_over(path: &CStr) -> Result<bool, Errno> {
     let (dir, name) = sys::open_parent(path)?;
+    remove_unlocked(dir, name)
+}
+
+/// Not inlined: as [`open_to_ask`].
+#[inline(never)]
+fn remove_unlocked(dir: OwnedFd, name: &CStr) -> Result<bool, Errno> {
     match open_locked(dir, name, OFlags::empty()) {
         Err(Errno::WOULDBLOCK | Errno::NOENT) => Ok(false),
         file => file?.remove().map(|()| true),

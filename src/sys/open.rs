@@ -45,6 +45,9 @@ pub(crate) fn openat(dir: BorrowedFd<'_>, path: &CStr, flags: OFlags, mode: Mode
 ///
 /// openat(2) wants a null at the end of the directory's path, where a slash stands, so that path
 /// is copied; in pieces, because a buffer of `PATH_MAX` is more stack than all else here together.
+///
+/// Not inlined, so that the piece does not stay on the caller's stack.
+#[inline(never)]
 pub(crate) fn open_parent(mut path: &CStr) -> Result<(OwnedFd, &CStr), Errno> {
     if path.count_bytes() >= 4096 {
         return Err(Errno::NAMETOOLONG);

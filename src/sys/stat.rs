@@ -11,6 +11,9 @@ const PF_FORKNOEXEC: u32 = 0x40;
 
 /// Whether the process has executed a program since its fork. `ESRCH` if `/proc` is another pid namespace's,
 /// where the number is another's.
+///
+/// Not inlined, so that the text does not stay on the caller's stack.
+#[inline(never)]
 pub(crate) fn has_executed(pid: Pid) -> Result<bool, Errno> {
     if !shows_us() {
         return Err(Errno::SRCH);
@@ -20,7 +23,8 @@ pub(crate) fn has_executed(pid: Pid) -> Result<bool, Errno> {
     let parts = b"/proc/".iter().chain(digits(pid.as_raw_nonzero().get() as u32, &mut line)).chain(b"/stat");
     path.iter_mut().zip(parts).for_each(|(to, from)| *to = *from);
     let path = super::c_str(&path)?;
-    let mut text = [0; 256];
+    // Up to field 9, with the longest name that there is.
+    let mut text = [0; 160];
     let file = super::openat(CWD, path, OFlags::CLOEXEC, Mode::empty())?;
     let length = super::read(file.as_raw_fd(), &mut text)?;
     Ok(flags(text.get(..length).unwrap_or_default()) & PF_FORKNOEXEC == 0)
