@@ -1,6 +1,6 @@
 //! Signalling and stopping a holder.
 
-use super::{Function, LEFT, TIMEOUT, of};
+use super::{Function, LEFT, of};
 use crate::stage::alone;
 use crate::surroundings::{held, left_behind};
 use daemon_steps::{Holder, Stop, Stopped, signal_holder, stop};
@@ -24,11 +24,11 @@ pub(super) fn functions() -> Vec<Function> {
                 let file = held();
                 assert_eq!(alone(|| stop(&file, &Stop { timeout: None, ..Stop::default() })), Ok(Stopped::Ended));
             })
-            .when(&[TIMEOUT], || {
+            .main(|| {
                 let file = held();
                 assert!(matches!(alone(|| stop(&file, &QUICK)), Ok(Stopped::Killed | Stopped::StillRunning)));
             })
-            .when(&[TIMEOUT, LEFT], || {
+            .when(&[LEFT], || {
                 let file = left_behind();
                 assert_eq!(alone(|| stop(&file, &QUICK)), Ok(Stopped::NotRunning(Holder::LeftBehind)));
             }),
