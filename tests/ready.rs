@@ -62,6 +62,7 @@ fn main() {
 
 /// Forks once or twice, lets the daemon do `act`, and returns what the waiter says.
 fn wait_for(forks: usize, timeout: Option<Duration>, act: impl FnOnce(Notifier)) -> Result<Outcome, Errno> {
+    support::need_subreaper();
     set_child_subreaper(true).expect("a subreaper");
     wait_without_adoption(forks, timeout, act)
 }
@@ -322,6 +323,7 @@ fn a_daemon_that_failed_and_lives_on() {
 /// There is no session, and the process that forks the daemon, if it does, does not exit.
 fn stays_between() {
     let what = std::env::args().nth(1).expect("a case");
+    support::need_subreaper();
     set_child_subreaper(true).expect("a subreaper");
     let (waiter, notifier) = ready_pipe().expect("a pipe");
     if let Fork::Parent(child) = fork().expect("fork") {
