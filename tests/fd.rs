@@ -540,7 +540,7 @@ mod late_error {
         let [fd, result] = [&raw mut registers.__gregs[libc::REG_A0]; 2];
         #[cfg(target_arch = "arm")]
         let [fd, result] = [&raw mut registers.arm_r0; 2];
-        let [fd, result] = [fd, result].map(|register| register.cast::<isize>());
+        let [fd, result] = [fd, result].map(<*mut _>::cast::<isize>);
         // SAFETY: it points to a register of the context; so does `result`.
         let fd = unsafe { *fd };
         // SAFETY: this is the close that the step has asked for.
