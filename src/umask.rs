@@ -23,5 +23,5 @@ use rustix::io::Errno;
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn umask(mask: Mode) -> Result<Mode, Errno> {
-    sys::umask(mask.as_raw_mode()).map(Mode::from_raw_mode)
+    Ok(Mode::from_raw_mode(sys::umask(mask.as_raw_mode())?))
 }
