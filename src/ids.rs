@@ -148,17 +148,27 @@ pub fn drop_privileges(ids: &Ids<'_>) -> Result<(), Errno> {
 /// How many supplementary groups are looked at, one by one.
 const GROUPS: usize = 64;
 
-/// EPERM unless the supplementary groups are these, in any order; of more than `GROUPS`, as many.
+/// EPERM unless the supplementary groups are these, in any order; of none, or more than `GROUPS`, as many.
+///
+/// Inlined, so that a program which keeps no groups has no code for them.
+#[inline(always)]
 fn verify_groups(wanted: &[Gid]) -> Result<(), Code> {
-    let mut list = [Gid::ROOT; GROUPS];
-    let same = match sys::getgroups(&mut list) {
-        Err(Code::INVAL) => sys::getgroups(&mut [])? as usize == wanted.len(),
-        length => {
-            let list = list.get(..length? as usize).unwrap_or_default();
-            are_among(wanted, list) && are_among(list, wanted)
-        }
+    let same = match wanted.len() {
+        1..=GROUPS => are_groups(wanted)?,
+        length => sys::getgroups(&mut [])? as usize == length,
     };
     if same { Ok(()) } else { Err(Code::PERM) }
+}
+
+fn are_groups(wanted: &[Gid]) -> Result<bool, Code> {
+    let mut list = [Gid::ROOT; GROUPS];
+    match sys::getgroups(&mut list) {
+        Err(Code::INVAL) => Ok(false),
+        length => {
+            let list = list.get(..length? as usize).unwrap_or_default();
+            Ok(are_among(wanted, list) && are_among(list, wanted))
+        }
+    }
 }
 
 fn are_among(some: &[Gid], all: &[Gid]) -> bool {

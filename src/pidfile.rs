@@ -211,10 +211,11 @@ impl<'p> PidFile<'p> {
     /// # Ok::<(), rustix::io::Errno>(())
     /// ```
     pub fn remove(self) -> Result<(), Errno> {
-        match self.unlink() {
-            Err(Code::BADF | Code::ACCESS | Code::PERM | Code::ROFS | Code::BUSY) => Ok(sys::empty(&self.file)?),
-            done => Ok(done?),
+        let mut done = self.unlink();
+        if let Err(Code::BADF | Code::ACCESS | Code::PERM | Code::ROFS | Code::BUSY) = done {
+            done = sys::empty(&self.file);
         }
+        Ok(done?)
     }
 
     fn unlink(&self) -> Result<(), Code> {

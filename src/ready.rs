@@ -55,7 +55,10 @@ pub fn ready_pipe() -> Result<(Waiter, Notifier), Errno> {
     let read_end = above_stdio(read_end)?;
     let write_end = above_stdio(write_end)?;
     let spare = dup_above_stdio(borrow(&read_end))?;
-    Ok((Waiter { pipe: read_end }, Notifier { pipe: write_end, spare, maker: getpid(), daemon: Cell::new(None), told: false }))
+    Ok((
+        Waiter { pipe: read_end },
+        Notifier { pipe: write_end, spare, maker: getpid(), daemon: Cell::new(None), told: Cell::new(false) },
+    ))
 }
 
 /// How many milliseconds a daemon may take to end that has closed the pipe, where there is no `/proc` to see that it is ending.
@@ -112,11 +115,12 @@ impl Waiter {
     pub fn word(&self, child: Pid) -> Result<Outcome, Errno> {
         let mut daemon = child;
         loop {
-            match self.next()? {
-                Word::End => return Ok(Outcome::Died(None)),
-                Word::Pid(pid) => daemon = pid,
-                Word::Ready => return Ok(Outcome::Ready(daemon)),
-                Word::Failed(error) => return Ok(Outcome::Failed(error)),
+            match self.next() {
+                Ok(Word::End) => return Ok(Outcome::Died(None)),
+                Ok(Word::Pid(pid)) => daemon = pid,
+                Ok(Word::Ready) => return Ok(Outcome::Ready(daemon)),
+                Ok(Word::Failed(error)) => return Ok(Outcome::Failed(error)),
+                Err(code) => return Err(code.into()),
             }
         }
     }
@@ -189,6 +193,7 @@ impl Waiter {
     }
 
     /// The next word.
+    #[inline(always)]
     fn next(&self) -> Result<Word, Code> {
         let mut word = [0; 8];
         // A word is shorter than PIPE_BUF: it is there as a whole, or not at all.
@@ -362,7 +367,7 @@ pub struct Notifier {
     maker: Pid,
     /// Once the daemon has announced itself, a copy in a process that it forks says nothing, either.
     daemon: Cell<Option<Pid>>,
-    told: bool,
+    told: Cell<bool>,
 }
 
 impl Notifier {
@@ -405,8 +410,8 @@ impl Notifier {
     /// `write`, `getpid`, two `close`.
     ///
     /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html). For an example see [`ready_pipe`].
-    pub fn ready(mut self) -> Result<(), Errno> {
-        self.told = true;
+    pub fn ready(self) -> Result<(), Errno> {
+        self.told.set(true);
         Ok(self.say(b'r', 0, 0)?)
     }
 
@@ -429,8 +434,8 @@ impl Notifier {
     /// notifier.failed(Step::Chdir.failed(rustix::io::Errno::NOENT))?;
     /// # Ok::<(), rustix::io::Errno>(())
     /// ```
-    pub fn failed(mut self, error: Error) -> Result<(), Errno> {
-        self.told = true;
+    pub fn failed(self, error: Error) -> Result<(), Errno> {
+        self.told.set(true);
         Ok(self.say_failed(error)?)
     }
 
@@ -454,7 +459,7 @@ impl Notifier {
 impl Drop for Notifier {
     fn drop(&mut self) {
         let me = getpid();
-        if !self.told && me != self.maker && self.daemon.get().is_none_or(|daemon| daemon == me) {
+        if !self.told.get() && me != self.maker && self.daemon.get().is_none_or(|daemon| daemon == me) {
             let _ = self.say_failed(Step::Ready.failed(Errno::CANCELED));
         }
     }
@@ -489,7 +494,7 @@ pub fn wait_newline(pipe: impl AsFd, child: Pid, timeout: Option<Duration>) -> R
     let mut bytes = [0; 64];
     let pipe = pipe.as_fd().as_raw_fd();
     while wait_for(pipe, pidfd.as_raw_fd(), &mut left)? {
-        let length = read(pipe, &mut bytes)?;
+        let length = read(pipe, &mut bytes)? as usize;
         if length == 0 {
             break;
         }

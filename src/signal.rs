@@ -205,8 +205,9 @@ pub fn set_signal_mask(set: SignalSet) -> Result<SignalSet, Errno> {
     change(Change::Set, blockable(set))
 }
 
-fn change(change: Change, set: SignalSet) -> Result<SignalSet, Errno> {
-    Ok(SignalSet(sys::sigprocmask(change, set.0)?))
+fn change(change: Change, SignalSet(mut set): SignalSet) -> Result<SignalSet, Errno> {
+    sys::sigprocmask(change, &mut set)?;
+    Ok(SignalSet(set))
 }
 
 fn blockable(set: SignalSet) -> SignalSet {

@@ -19,7 +19,6 @@ pub(crate) fn errno(errno: i32) -> Option<Code> {
 /// # Safety
 ///
 /// That of the system call `nr` with these arguments.
-#[allow(clippy::inline_always)]
 #[inline(always)]
 pub(super) unsafe fn call(nr: u32, a: usize, b: usize, c: usize) -> Result<u32, Code> {
     // SAFETY: the caller answers for the call.
@@ -31,7 +30,6 @@ pub(super) unsafe fn call(nr: u32, a: usize, b: usize, c: usize) -> Result<u32, 
 /// # Safety
 ///
 /// That of the system call `nr` with these arguments.
-#[allow(clippy::inline_always)]
 #[inline(always)]
 pub(super) unsafe fn call4(nr: u32, a: usize, b: usize, c: usize, d: usize) -> Result<u32, Code> {
     // SAFETY: the caller answers for the call.
@@ -56,9 +54,9 @@ unsafe fn repeat4(a: usize, b: usize, c: usize, d: usize, nr: u32) -> i32 {
     }
 }
 
-pub(crate) fn read(fd: RawFd, buffer: &mut [u8]) -> Result<usize, Code> {
+pub(crate) fn read(fd: RawFd, buffer: &mut [u8]) -> Result<u32, Code> {
     // SAFETY: the kernel writes at most so many bytes there.
-    unsafe { call(k::__NR_read, fd as usize, buffer.as_mut_ptr() as usize, buffer.len()) }.map(|length| length as usize)
+    unsafe { call(k::__NR_read, fd as usize, buffer.as_mut_ptr() as usize, buffer.len()) }
 }
 
 #[cfg(target_pointer_width = "64")]
@@ -234,12 +232,11 @@ pub(crate) enum Change {
     Set = k::SIG_SETMASK as isize,
 }
 
-/// Changes the mask and returns the former one.
-pub(crate) fn sigprocmask(change: Change, set: u64) -> Result<u64, Code> {
-    let mut former = 0_u64;
-    // SAFETY: both sets outlive the call.
-    unsafe { call4(k::__NR_rt_sigprocmask, change as usize, from_ref(&set) as usize, &raw mut former as usize, SIGSET) }?;
-    Ok(former)
+/// Changes the mask; the former one takes the place of the set.
+pub(crate) fn sigprocmask(change: Change, set: &mut u64) -> Result<(), Code> {
+    let set = &raw mut *set as usize;
+    // SAFETY: the kernel reads the set, and then writes one to the same place.
+    unsafe { call4(k::__NR_rt_sigprocmask, change as usize, set, set, SIGSET) }.map(drop)
 }
 
 #[cfg(target_pointer_width = "64")]

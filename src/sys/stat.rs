@@ -27,7 +27,7 @@ pub(crate) fn has_executed(pid: Pid) -> Result<bool, Code> {
     let mut text = [0; 160];
     let file = super::openat(CWD, path, OFlags::CLOEXEC, Mode::empty())?;
     let length = super::read(file.as_raw_fd(), &mut text)?;
-    Ok(flags(text.get(..length).unwrap_or_default()) & PF_FORKNOEXEC == 0)
+    Ok(flags(text.get(..length as usize).unwrap_or_default()) & PF_FORKNOEXEC == 0)
 }
 
 /// Whether `/proc` is that of this pid namespace: its `self` names the asker there.

@@ -28,7 +28,6 @@ pub(crate) unsafe fn fork() -> Result<Option<Pid>, Code> {
 }
 
 // A call that does not return is not inlined unless asked for.
-#[allow(clippy::inline_always)]
 #[inline(always)]
 pub(crate) fn exit(status: i32) -> ! {
     loop {
