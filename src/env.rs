@@ -50,13 +50,12 @@ pub fn drop_env(block: &EnvBlock<'_>, names: &[&CStr]) -> usize {
 /// Moves the entries that are named, or those that are not, to the front, up to the first `None`, and makes the rest `None`.
 fn filter(block: &EnvBlock<'_>, names: &[&CStr], named: bool) -> usize {
     let mut left = 0;
+    let mut places = block.iter();
     for cell in block {
         let Some(entry) = cell.take() else { break };
         if names.iter().any(|name| is_named(entry.as_c_str(), name)) == named {
             // There is a place: this entry's own, at the latest.
-            if let Some(place) = block.get(left) {
-                place.set(Some(entry));
-            }
+            places.next().inspect(|place| place.set(Some(entry)));
             left += 1;
         }
     }

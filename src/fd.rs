@@ -178,19 +178,13 @@ unsafe fn by_proc(first: RawFd, end: RawFd) -> Result<(), Code> {
     }
 }
 
-/// The name of the first of the entries, which is taken off, as a number: -1 for `.` and `..`.
+/// The name of the first of the entries, which is taken off, as a number: negative for `.` and `..`.
 fn next_number(entries: &mut &[u8]) -> Option<RawFd> {
     // The inode's number, a place, this entry's length and type.
     let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, a, b, _, name @ ..] = *entries else { return None };
-    *entries = entries.get(usize::from(u16::from_ne_bytes([*a, *b]))..).unwrap_or_default();
-    if name.starts_with(b".") {
-        return Some(-1);
-    }
-    Some(
-        name.iter()
-            .take_while(|byte| byte.is_ascii_digit())
-            .fold(0, |fd: RawFd, byte| fd.wrapping_mul(10).wrapping_add(RawFd::from(byte - b'0'))),
-    )
+    *entries = entries.get(usize::from(u16::from_ne_bytes([*a, *b]))..)?;
+    let digits = name.iter().take_while(|byte| **byte != 0).map(|byte| RawFd::from(*byte) - RawFd::from(b'0'));
+    Some(digits.fold(0, |fd: RawFd, digit| fd.wrapping_mul(10).wrapping_add(digit)))
 }
 
 /// Every number that the process may have got: below the hard limit, because descriptors may exist above a lowered soft one.

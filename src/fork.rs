@@ -110,6 +110,7 @@ pub unsafe fn fork_unchecked() -> Result<Fork, Errno> {
 /// ```no_run
 /// daemon_steps::exit(0);
 /// ```
+#[inline(always)]
 pub fn exit(status: i32) -> ! {
     sys::exit(status)
 }

@@ -411,8 +411,7 @@ impl Notifier {
     ///
     /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html). For an example see [`ready_pipe`].
     pub fn ready(self) -> Result<(), Errno> {
-        self.told.set(true);
-        Ok(self.say(b'r', 0, 0)?)
+        Ok(self.end(b'r', 0, 0)?)
     }
 
     /// Tells the waiter which step failed, and why. Then exit: the waiter waits for the end. What there is to
@@ -435,14 +434,20 @@ impl Notifier {
     /// # Ok::<(), rustix::io::Errno>(())
     /// ```
     pub fn failed(self, error: Error) -> Result<(), Errno> {
-        self.told.set(true);
-        Ok(self.say_failed(error)?)
+        Ok(self.end(b'f', error.step as u8, error.errno.raw_os_error())?)
     }
 
     /// The descriptors that [`close_except`](crate::close_except) must keep.
     #[must_use]
     pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
         [borrow(&self.pipe), borrow(&self.spare)]
+    }
+
+    /// The last word.
+    #[inline(never)]
+    fn end(self, kind: u8, step: u8, number: i32) -> Result<(), Code> {
+        self.told.set(true);
+        self.say(kind, step, number)
     }
 
     fn say_failed(&self, Error { step, errno }: Error) -> Result<(), Code> {

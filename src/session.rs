@@ -24,6 +24,7 @@ use rustix::process::{Pid, ioctl_tiocsctty};
 /// let session = daemon_steps::setsid()?;
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
+#[inline(always)]
 pub fn setsid() -> Result<Pid, Errno> {
     Ok(sys::setsid()?)
 }

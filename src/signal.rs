@@ -205,6 +205,7 @@ pub fn set_signal_mask(set: SignalSet) -> Result<SignalSet, Errno> {
     change(Change::Set, blockable(set))
 }
 
+#[inline(always)]
 fn change(change: Change, SignalSet(mut set): SignalSet) -> Result<SignalSet, Errno> {
     sys::sigprocmask(change, &mut set)?;
     Ok(SignalSet(set))

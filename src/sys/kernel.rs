@@ -297,6 +297,7 @@ pub(crate) fn verify_gid(gid: Gid) -> Result<(), Code> {
 
 /// How many supplementary groups there are; with `list` not empty they are written there, and
 /// EINVAL is the answer when it is too short.
+#[inline(always)]
 pub(crate) fn getgroups(list: &mut [Gid]) -> Result<u32, Code> {
     // SAFETY: the kernel writes at most `list.len()` numbers there, which `Gid` is one of.
     unsafe { call(ids::GETGROUPS, list.len(), list.as_mut_ptr() as usize, 0) }

@@ -57,8 +57,8 @@ fn take_steps(argv: &[Option<ThinCStr<'static>>], env: &EnvBlock<'static>, at: &
     }
     drop(waiter);
     if let Err(errno) = become_daemon(&file, &notifier, at) {
-        notifier.failed(at.failed(errno))?;
-        return Ok(1);
+        let _ = notifier.failed(at.failed(errno));
+        exit(1);
     }
     notifier.ready()?;
     wait_signal(SignalSet::from(Signal::TERM), None)?;
