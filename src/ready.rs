@@ -243,6 +243,9 @@ struct Watched {
 
 impl Watched {
     /// The daemon's pid is known: a child of this process, if that is a subreaper, once the one between has exited.
+    ///
+    /// Not inlined, so that what it asks with does not stay on the caller's stack.
+    #[inline(never)]
     fn announced(&mut self, left: &mut TimeLeft) {
         if let (true, Some(middle)) = (self.pid != self.child, open_child(self.child)) {
             if !ends(&middle, left) && kill(&middle).is_ok() {

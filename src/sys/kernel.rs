@@ -6,6 +6,7 @@ use core::ffi::{CStr, c_char};
 use core::mem::MaybeUninit;
 use core::ptr::{from_ref, null};
 use linux_raw_sys::general as k;
+use linux_raw_sys::prctl::{PR_GET_CHILD_SUBREAPER, PR_SET_CHILD_SUBREAPER};
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::process::{Gid, Pid, Uid};
 
@@ -256,6 +257,18 @@ pub(crate) fn sigtimedwait(set: u64, timeout: Option<&k::__kernel_timespec>) -> 
 pub(crate) fn tiocnotty(fd: RawFd) -> Result<(), Code> {
     // SAFETY: TIOCNOTTY takes no argument.
     unsafe { call(k::__NR_ioctl, fd as usize, linux_raw_sys::ioctl::TIOCNOTTY as usize, 0) }.map(drop)
+}
+
+pub(crate) fn child_subreaper() -> Result<bool, Code> {
+    let mut adopts = 0_i32;
+    // SAFETY: the kernel writes one `int` to the place given.
+    unsafe { call(k::__NR_prctl, PR_GET_CHILD_SUBREAPER as usize, &raw mut adopts as usize, 0) }?;
+    Ok(adopts != 0)
+}
+
+pub(crate) fn set_child_subreaper(adopt: bool) -> Result<(), Code> {
+    // SAFETY: numbers only.
+    unsafe { call(k::__NR_prctl, PR_SET_CHILD_SUBREAPER as usize, adopt.into(), 0) }.map(drop)
 }
 
 /// The process leads the session that it creates, and gives it its number.
