@@ -3,7 +3,7 @@
 //! Composed, like [`daemonize`](crate::daemonize), of a step ([`holder`]) and the kernel's pidfds.
 
 use crate::pidfile::{Holder, holder};
-use crate::sys::{self, borrow};
+use crate::sys::{self, Code, borrow};
 use core::time::Duration;
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -53,8 +53,8 @@ fn open_holder(pid_file: &OwnedFd) -> Result<(Pid, OwnedFd), Result<Holder, Errn
         let again = holder(pid_file);
         match pidfd {
             Ok(pidfd) if again == found => return Ok((pid, pidfd)),
-            Ok(_) | Err(Errno::SRCH) => found = again,
-            Err(errno) => return Err(Err(errno)),
+            Ok(_) | Err(Code::SRCH) => found = again,
+            Err(code) => return Err(Err(code.into())),
         }
     }
     Err(Ok(Holder::LeftBehind))

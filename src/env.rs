@@ -50,21 +50,26 @@ pub fn drop_env(block: &EnvBlock<'_>, names: &[&CStr]) -> usize {
 /// Moves the entries that are named, or those that are not, to the front, up to the first `None`, and makes the rest `None`.
 fn filter(block: &EnvBlock<'_>, names: &[&CStr], named: bool) -> usize {
     let mut left = 0;
+    let mut places = block.iter();
     for cell in block {
         let Some(entry) = cell.take() else { break };
-        if is_among(entry.as_c_str().to_bytes(), names) == named {
+        if names.iter().any(|name| is_named(entry.as_c_str(), name)) == named {
             // There is a place: this entry's own, at the latest.
-            if let Some(place) = block.get(left) {
-                place.set(Some(entry));
-            }
+            places.next().inspect(|place| place.set(Some(entry)));
             left += 1;
         }
     }
     left
 }
 
-/// Whether what stands before the first `=` is one of `names`.
-fn is_among(entry: &[u8], names: &[&CStr]) -> bool {
-    let equals = entry.iter().position(|byte| *byte == b'=');
-    equals.and_then(|equals| entry.get(..equals)).is_some_and(|found| names.iter().any(|name| name.to_bytes() == found))
+/// Whether the name stands before the first `=`.
+fn is_named(entry: &CStr, name: &CStr) -> bool {
+    let mut name = name.to_bytes().iter();
+    for byte in entry.to_bytes() {
+        match name.next() {
+            Some(wanted) if wanted == byte && *byte != b'=' => {}
+            wanted => return wanted.is_none() && *byte == b'=',
+        }
+    }
+    false
 }

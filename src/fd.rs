@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::sys;
+use crate::sys::{self, Code};
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
@@ -36,7 +36,7 @@ pub fn fill_stdio() -> Result<(), Errno> {
     for fd in 0..3 {
         loop {
             match sys::getfd(fd) {
-                Err(Errno::BADF) => open_null(fd)?,
+                Err(Code::BADF) => open_null(fd)?,
                 is_open => break is_open?,
             }
         }
@@ -45,7 +45,7 @@ pub fn fill_stdio() -> Result<(), Errno> {
 }
 
 /// The lowest free number is this one, unless another thread was faster.
-fn open_null(fd: RawFd) -> Result<(), Errno> {
+fn open_null(fd: RawFd) -> Result<(), Code> {
     let null = sys::openat(CWD, c"/dev/null", OFlags::RDWR, Mode::empty())?;
     if null.as_raw_fd() == fd {
         let _ = null.into_raw_fd();
@@ -124,14 +124,14 @@ where
         kept.fold(RawFd::MAX, RawFd::min)
     };
     // SAFETY: the caller vouches for what is closed.
-    unsafe { close_gaps(first.max(0), &next_kept) }
+    Ok(unsafe { close_gaps(first.max(0), &next_kept) }?)
 }
 
 /// # Safety
 ///
 /// That of [`close_except`]; of the other functions below as well. `next_kept` tells the lowest kept number from this one
 /// on, or the largest there is.
-unsafe fn close_gaps(mut from: RawFd, next_kept: &dyn Fn(RawFd) -> RawFd) -> Result<(), Errno> {
+unsafe fn close_gaps(mut from: RawFd, next_kept: &dyn Fn(RawFd) -> RawFd) -> Result<(), Code> {
     while from < RawFd::MAX {
         let end = next_kept(from);
         if from < end {
@@ -144,7 +144,7 @@ unsafe fn close_gaps(mut from: RawFd, next_kept: &dyn Fn(RawFd) -> RawFd) -> Res
 }
 
 /// From `first` up to `end`, which stays.
-unsafe fn close_gap(first: RawFd, end: RawFd) -> Result<(), Errno> {
+unsafe fn close_gap(first: RawFd, end: RawFd) -> Result<(), Code> {
     // SAFETY: the caller vouches for what is closed, whichever way it is closed.
     let done = unsafe { sys::close_range(first, end - 1) };
     // SAFETY: as above.
@@ -157,7 +157,7 @@ unsafe fn close_gap(first: RawFd, end: RawFd) -> Result<(), Errno> {
 ///
 /// Not inlined, so that the buffer does not stay on the caller's stack.
 #[inline(never)]
-unsafe fn by_proc(first: RawFd, end: RawFd) -> Result<(), Errno> {
+unsafe fn by_proc(first: RawFd, end: RawFd) -> Result<(), Code> {
     // If the table of descriptors is full, this one's place is free now.
     // SAFETY: the caller vouches for it.
     unsafe { close(first) }?;
@@ -178,23 +178,17 @@ unsafe fn by_proc(first: RawFd, end: RawFd) -> Result<(), Errno> {
     }
 }
 
-/// The name of the first of the entries, which is taken off, as a number: -1 for `.` and `..`.
+/// The name of the first of the entries, which is taken off, as a number: negative for `.` and `..`.
 fn next_number(entries: &mut &[u8]) -> Option<RawFd> {
     // The inode's number, a place, this entry's length and type.
     let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, a, b, _, name @ ..] = *entries else { return None };
-    *entries = entries.get(usize::from(u16::from_ne_bytes([*a, *b]))..).unwrap_or_default();
-    if name.starts_with(b".") {
-        return Some(-1);
-    }
-    Some(
-        name.iter()
-            .take_while(|byte| byte.is_ascii_digit())
-            .fold(0, |fd: RawFd, byte| fd.wrapping_mul(10).wrapping_add(RawFd::from(byte - b'0'))),
-    )
+    *entries = entries.get(usize::from(u16::from_ne_bytes([*a, *b]))..)?;
+    let digits = name.iter().take_while(|byte| **byte != 0).map(|byte| RawFd::from(*byte) - RawFd::from(b'0'));
+    Some(digits.fold(0, |fd: RawFd, digit| fd.wrapping_mul(10).wrapping_add(digit)))
 }
 
 /// Every number that the process may have got: below the hard limit, because descriptors may exist above a lowered soft one.
-unsafe fn by_limit(first: RawFd, end: RawFd) -> Result<(), Errno> {
+unsafe fn by_limit(first: RawFd, end: RawFd) -> Result<(), Code> {
     for fd in first..end.min(sys::hard_limit()?.try_into().unwrap_or(end)) {
         // SAFETY: the caller vouches for it.
         unsafe { close(fd) }?;
@@ -203,10 +197,10 @@ unsafe fn by_limit(first: RawFd, end: RawFd) -> Result<(), Errno> {
 }
 
 /// Closes one. Whatever error close(2) reports, it is gone, unless the call itself was denied.
-unsafe fn close(fd: RawFd) -> Result<(), Errno> {
+unsafe fn close(fd: RawFd) -> Result<(), Code> {
     // SAFETY: the caller vouches for it.
     match unsafe { sys::close(fd) } {
-        Err(errno) if errno != Errno::BADF && sys::getfd(fd) != Err(Errno::BADF) => Err(errno),
+        Err(code) if code != Code::BADF && sys::getfd(fd) != Err(Code::BADF) => Err(code),
         _ => Ok(()),
     }
 }
@@ -242,7 +236,7 @@ unsafe fn close(fd: RawFd) -> Result<(), Errno> {
 /// ```
 pub unsafe fn dup3(old: impl AsFd, new: RawFd, cloexec: bool) -> Result<(), Errno> {
     // SAFETY: the caller vouches for `new`.
-    unsafe { sys::dup3(old.as_fd().as_raw_fd(), new, cloexec) }
+    Ok(unsafe { sys::dup3(old.as_fd().as_raw_fd(), new, cloexec) }?)
 }
 
 /// Opens a file, which never becomes the controlling terminal; in a directory, or `CWD`.
@@ -265,5 +259,5 @@ pub unsafe fn dup3(old: impl AsFd, new: RawFd, cloexec: bool) -> Result<(), Errn
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn openat(dir: impl AsFd, path: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
-    sys::openat(dir.as_fd(), path, flags, mode)
+    Ok(sys::openat(dir.as_fd(), path, flags, mode)?)
 }

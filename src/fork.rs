@@ -93,10 +93,7 @@ pub fn fork() -> Result<Fork, Errno> {
 #[allow(unsafe_code)]
 pub unsafe fn fork_unchecked() -> Result<Fork, Errno> {
     // SAFETY: the caller vouches for the child.
-    Ok(match unsafe { sys::fork() }? {
-        Some(child) => Fork::Parent(child),
-        None => Fork::Child,
-    })
+    Ok(unsafe { sys::fork() }?.map_or(Fork::Child, Fork::Parent))
 }
 
 /// Ends the process at once: no `atexit` handler runs and no buffer is flushed.
@@ -113,6 +110,7 @@ pub unsafe fn fork_unchecked() -> Result<Fork, Errno> {
 /// ```no_run
 /// daemon_steps::exit(0);
 /// ```
+#[inline(always)]
 pub fn exit(status: i32) -> ! {
     sys::exit(status)
 }
@@ -151,6 +149,6 @@ pub fn execve(path: &CStr, argv: &[Option<ThinCStr<'_>>], envp: &EnvBlock<'_>) -
     // arrays end with null.
     #[allow(unsafe_code)]
     unsafe {
-        sys::execve(path.as_ptr(), argv.as_ptr().cast(), envp.as_ptr().cast())
+        sys::execve(path.as_ptr(), argv.as_ptr().cast(), envp.as_ptr().cast()).into()
     }
 }

@@ -1,6 +1,6 @@
 //! Privileges: groups, ids, capabilities, `no_new_privs`.
 
-use crate::sys;
+use crate::sys::{self, Code};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 
@@ -40,7 +40,7 @@ pub struct Ids<'a> {
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn setgroups(groups: &[Gid]) -> Result<(), Errno> {
-    sys::setgroups(groups)
+    Ok(sys::setgroups(groups)?)
 }
 
 /// Sets the real, effective and saved group id.
@@ -67,7 +67,7 @@ pub fn setgroups(groups: &[Gid]) -> Result<(), Errno> {
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn setresgid(gid: Gid) -> Result<(), Errno> {
-    sys::setresgid(gid)
+    Ok(sys::setresgid(gid)?)
 }
 
 /// Sets the real, effective and saved user id.
@@ -95,7 +95,7 @@ pub fn setresgid(gid: Gid) -> Result<(), Errno> {
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn setresuid(uid: Uid) -> Result<(), Errno> {
-    sys::setresuid(uid)
+    Ok(sys::setresuid(uid)?)
 }
 
 /// Becomes `ids` for good: groups, then gid, then uid, then no capability; verified afterwards.
@@ -142,23 +142,33 @@ pub fn drop_privileges(ids: &Ids<'_>) -> Result<(), Errno> {
     sys::verify_uid(ids.uid)?;
     sys::verify_gid(ids.gid)?;
     verify_groups(ids.groups)?;
-    sys::verify_powerless()
+    Ok(sys::verify_powerless()?)
 }
 
 /// How many supplementary groups are looked at, one by one.
 const GROUPS: usize = 64;
 
-/// EPERM unless the supplementary groups are these, in any order; of more than `GROUPS`, as many.
-fn verify_groups(wanted: &[Gid]) -> Result<(), Errno> {
+/// EPERM unless the supplementary groups are these, in any order; of none, or more than `GROUPS`, as many.
+///
+/// Inlined, so that a program which keeps no groups has no code for them.
+#[inline(always)]
+fn verify_groups(wanted: &[Gid]) -> Result<(), Code> {
+    let same = match wanted.len() {
+        1..=GROUPS => are_groups(wanted)?,
+        length => sys::getgroups(&mut [])? as usize == length,
+    };
+    if same { Ok(()) } else { Err(Code::PERM) }
+}
+
+fn are_groups(wanted: &[Gid]) -> Result<bool, Code> {
     let mut list = [Gid::ROOT; GROUPS];
-    let same = match sys::getgroups(&mut list) {
-        Err(Errno::INVAL) => sys::getgroups(&mut [])? as usize == wanted.len(),
+    match sys::getgroups(&mut list) {
+        Err(Code::INVAL) => Ok(false),
         length => {
             let list = list.get(..length? as usize).unwrap_or_default();
-            are_among(wanted, list) && are_among(list, wanted)
+            Ok(are_among(wanted, list) && are_among(list, wanted))
         }
-    };
-    if same { Ok(()) } else { Err(Errno::PERM) }
+    }
 }
 
 fn are_among(some: &[Gid], all: &[Gid]) -> bool {

@@ -10,10 +10,10 @@
 //! The three that can be asked are asked in the order 2, 0, 1, so that a claim in between is seen as
 //! "starting" or "running", never as "left behind".
 
-use crate::sys::{self, Inode, Locker, borrow};
+use crate::sys::{self, Code, Inode, Locker, borrow};
 use core::ffi::CStr;
 use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, FlockOperation, OFlags, flock, ftruncate, unlinkat};
+use rustix::fs::{FileType, OFlags};
 use rustix::io::{Errno, FdFlags, fcntl_setfd, pwrite, retry_on_intr};
 use rustix::process::{Pid, Uid, geteuid, getpid};
 
@@ -98,7 +98,7 @@ impl<'p> PidFile<'p> {
     /// ```
     pub fn lock(path: &'p CStr) -> Result<Self, Errno> {
         let (dir, name) = sys::open_parent(path)?;
-        open_locked(dir, name, OFlags::CREATE)
+        Ok(open_locked(dir, name, OFlags::CREATE)?)
     }
 
     /// Whether `lock` found something in the file: a former instance ended without removing it, or somebody else has put it there.
@@ -171,11 +171,15 @@ impl<'p> PidFile<'p> {
     /// # Ok::<(), rustix::io::Errno>(())
     /// ```
     pub fn verify(&self) -> Result<(), Errno> {
+        Ok(self.look()?)
+    }
+
+    fn look(&self) -> Result<(), Code> {
         at_path(borrow(&self.file), self.directory()?, self.name, &mut Inode::new())
     }
 
-    fn directory(&self) -> Result<BorrowedFd<'_>, Errno> {
-        self.dir.as_ref().map(borrow).ok_or(Errno::BADF)
+    fn directory(&self) -> Result<BorrowedFd<'_>, Code> {
+        self.dir.as_ref().map(borrow).ok_or(Code::BADF)
     }
 
     /// Removes the file if it is still this one, and closes it.
@@ -207,15 +211,16 @@ impl<'p> PidFile<'p> {
     /// # Ok::<(), rustix::io::Errno>(())
     /// ```
     pub fn remove(self) -> Result<(), Errno> {
-        match self.unlink() {
-            Err(Errno::BADF | Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::BUSY) => ftruncate(borrow(&self.file), 0),
-            done => done,
+        let mut done = self.unlink();
+        if let Err(Code::BADF | Code::ACCESS | Code::PERM | Code::ROFS | Code::BUSY) = done {
+            done = sys::empty(&self.file);
         }
+        Ok(done?)
     }
 
-    fn unlink(&self) -> Result<(), Errno> {
-        self.verify()?;
-        unlinkat(self.directory()?, self.name, AtFlags::empty())
+    fn unlink(&self) -> Result<(), Code> {
+        self.look()?;
+        sys::unlink(self.directory()?, self.name)
     }
 
     /// Keeps the lock and the claim across execve(2): the program that is executed holds the file.
@@ -290,12 +295,12 @@ impl<'p> PidFile<'p> {
 /// ```
 pub fn open_pid_file(path: &CStr) -> Result<OwnedFd, Errno> {
     let (dir, name) = sys::open_parent(path)?;
-    open_to_ask(borrow(&dir), name)
+    Ok(open_to_ask(borrow(&dir), name)?)
 }
 
 /// Not inlined, so that this one's `Inode` and the pieces of the path are not on the stack at once.
 #[inline(never)]
-fn open_to_ask(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+fn open_to_ask(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Code> {
     // Looked at before it is opened: opening a device may do things.
     let mut inode = Inode::new();
     inode.look(dir, name)?;
@@ -340,9 +345,14 @@ fn open_to_ask(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn holder(pid_file: &OwnedFd) -> Result<Holder, Errno> {
+    Ok(patient_ask(borrow(pid_file))?)
+}
+
+#[inline(never)]
+fn patient_ask(file: BorrowedFd<'_>) -> Result<Holder, Code> {
     let mut grace = GRACE;
     loop {
-        match ask(borrow(pid_file)) {
+        match ask(file) {
             Ok(Holder::LeftBehind) if grace > 0 => {
                 grace -= 1;
                 sys::pause();
@@ -352,13 +362,13 @@ pub fn holder(pid_file: &OwnedFd) -> Result<Holder, Errno> {
     }
 }
 
-fn ask(file: BorrowedFd<'_>) -> Result<Holder, Errno> {
-    Ok(if sys::getlk(file, CLAIMED)? == Locker::Description {
+fn ask(file: BorrowedFd<'_>) -> Result<Holder, Code> {
+    Ok(if sys::getlk(file, CLAIMED)? == Locker::DESCRIPTION {
         match sys::getlk(file, CLAIM)? {
-            Locker::Process(pid) => pid.map_or(Holder::OutOfSight, Holder::Running),
-            _ => Holder::LeftBehind,
+            Locker::NOBODY | Locker::DESCRIPTION => Holder::LeftBehind,
+            Locker(pid) => Pid::from_raw(pid.max(0)).map_or(Holder::OutOfSight, Holder::Running),
         }
-    } else if sys::getlk(file, LOCKED)? == Locker::Description {
+    } else if sys::getlk(file, LOCKED)? == Locker::DESCRIPTION {
         Holder::Starting
     } else {
         Holder::Nobody
@@ -392,37 +402,37 @@ fn ask(file: BorrowedFd<'_>) -> Result<Holder, Errno> {
 /// ```
 pub fn remove_left_over(path: &CStr) -> Result<bool, Errno> {
     let (dir, name) = sys::open_parent(path)?;
-    remove_unlocked(dir, name)
+    Ok(remove_unlocked(dir, name)?)
 }
 
 /// Not inlined: as [`open_to_ask`].
 #[inline(never)]
-fn remove_unlocked(dir: OwnedFd, name: &CStr) -> Result<bool, Errno> {
+fn remove_unlocked(dir: OwnedFd, name: &CStr) -> Result<bool, Code> {
     match open_locked(dir, name, OFlags::empty()) {
-        Err(Errno::WOULDBLOCK | Errno::NOENT) => Ok(false),
-        file => file?.remove().map(|()| true),
+        Err(Code::WOULDBLOCK | Code::NOENT) => Ok(false),
+        file => Ok(file?.remove().map(|()| true)?),
     }
 }
 
 /// Opens and locks the file that stands at the name when both are done. `create` says that it is for a start.
-fn open_locked(dir: OwnedFd, name: &CStr, create: OFlags) -> Result<PidFile<'_>, Errno> {
+fn open_locked(dir: OwnedFd, name: &CStr, create: OFlags) -> Result<PidFile<'_>, Code> {
     let me = geteuid();
     let mut inode = Inode::new();
     for _ in 0..16 {
         match try_open_locked(borrow(&dir), name, create, me, &mut inode) {
             // The former holder has removed it, or somebody has replaced it: try the new one.
-            Err(Errno::STALE) => {}
+            Err(Code::STALE) => {}
             file => return Ok(PidFile { file: file?, dir: Some(dir), name, was_left: !inode.is_empty() }),
         }
     }
-    Err(Errno::STALE)
+    Err(Code::STALE)
 }
 
 /// `ESTALE` if the name has come to be another's.
-fn try_open_locked(dir: BorrowedFd<'_>, name: &CStr, create: OFlags, me: Uid, inode: &mut Inode) -> Result<OwnedFd, Errno> {
+fn try_open_locked(dir: BorrowedFd<'_>, name: &CStr, create: OFlags, me: Uid, inode: &mut Inode) -> Result<OwnedFd, Code> {
     // Looked at before it is opened: opening a device may do things.
     match inode.look(dir, name) {
-        Err(Errno::NOENT) if !create.is_empty() => {}
+        Err(Code::NOENT) if !create.is_empty() => {}
         seen => {
             seen?;
             acceptable(inode, me)?;
@@ -430,22 +440,22 @@ fn try_open_locked(dir: BorrowedFd<'_>, name: &CStr, create: OFlags, me: Uid, in
     }
     let file = sys::open_above_stdio(dir, name, FILE | OFlags::RDWR | create)?;
     take(&file, !create.is_empty())?;
-    at_path(borrow(&file), dir, name, inode).map_err(|errno| if errno == Errno::NOENT { Errno::STALE } else { errno })?;
+    at_path(borrow(&file), dir, name, inode).map_err(|code| if code == Code::NOENT { Code::STALE } else { code })?;
     acceptable(inode, me)?;
     if !create.is_empty() {
-        ftruncate(borrow(&file), 0)?;
+        sys::empty(&file)?;
     }
     Ok(file)
 }
 
 /// Takes the flock, and for a start the mark. Held with nobody behind it, a lock is held for an instant: by
 /// [`remove_left_over`], by a probe of another program, by a `lock` that is about to mark it.
-fn take(file: &OwnedFd, start: bool) -> Result<(), Errno> {
+fn take(file: &OwnedFd, start: bool) -> Result<(), Code> {
     let mut patience = PATIENCE;
     loop {
         match try_take(borrow(file), start) {
-            Err(Errno::WOULDBLOCK) if start && holder(file)? == Holder::Nobody => {
-                patience = patience.checked_sub(1).ok_or(Errno::BUSY)?;
+            Err(Code::WOULDBLOCK) if start && patient_ask(borrow(file))? == Holder::Nobody => {
+                patience = patience.checked_sub(1).ok_or(Code::BUSY)?;
                 sys::pause();
             }
             taken => return taken,
@@ -453,8 +463,8 @@ fn take(file: &OwnedFd, start: bool) -> Result<(), Errno> {
     }
 }
 
-fn try_take(file: BorrowedFd<'_>, start: bool) -> Result<(), Errno> {
-    retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockExclusive))?;
+fn try_take(file: BorrowedFd<'_>, start: bool) -> Result<(), Code> {
+    sys::flock(file)?;
     if start {
         sys::setlk_description(file, LOCKED)?;
     }
@@ -462,28 +472,28 @@ fn try_take(file: BorrowedFd<'_>, start: bool) -> Result<(), Errno> {
 }
 
 /// Whether the file is what stands at the name: `ESTALE` if that is another.
-fn at_path(file: BorrowedFd<'_>, dir: BorrowedFd<'_>, name: &CStr, inode: &mut Inode) -> Result<(), Errno> {
+fn at_path(file: BorrowedFd<'_>, dir: BorrowedFd<'_>, name: &CStr, inode: &mut Inode) -> Result<(), Code> {
     inode.look(file, c"")?;
     let id = inode.id();
     inode.look(dir, name)?;
-    if id == inode.id() { Ok(()) } else { Err(Errno::STALE) }
+    if id == inode.id() { Ok(()) } else { Err(Code::STALE) }
 }
 
-fn acceptable(inode: &Inode, me: Uid) -> Result<(), Errno> {
+fn acceptable(inode: &Inode, me: Uid) -> Result<(), Code> {
     regular(inode)?;
     match inode {
-        _ if inode.uid() != me.as_raw() => Err(Errno::PERM),
-        _ if inode.links() > 1 => Err(Errno::MLINK),
+        _ if inode.uid() != me.as_raw() => Err(Code::PERM),
+        _ if inode.links() > 1 => Err(Code::MLINK),
         _ => Ok(()),
     }
 }
 
-fn regular(inode: &Inode) -> Result<(), Errno> {
+fn regular(inode: &Inode) -> Result<(), Code> {
     match inode.kind() {
         FileType::RegularFile => Ok(()),
-        FileType::Symlink => Err(Errno::LOOP),
-        FileType::Directory => Err(Errno::ISDIR),
-        _ => Err(Errno::INVAL),
+        FileType::Symlink => Err(Code::LOOP),
+        FileType::Directory => Err(Code::ISDIR),
+        _ => Err(Code::INVAL),
     }
 }
 

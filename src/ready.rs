@@ -5,10 +5,9 @@
 
 use crate::error::{Error, Step};
 use crate::sys::{
-    TimeLeft, above_stdio, borrow, dup_above_stdio, errno, has_executed, kill, pause, pidfd_open, pipe, poll, read, write,
+    Code, TimeLeft, above_stdio, borrow, dup_above_stdio, errno, has_executed, kill, pause, pidfd_open, pipe, poll, read, write,
 };
 use core::cell::Cell;
-use core::ops::ControlFlow::{self, Break, Continue};
 use core::time::Duration;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::{Errno, retry_on_intr};
@@ -56,7 +55,10 @@ pub fn ready_pipe() -> Result<(Waiter, Notifier), Errno> {
     let read_end = above_stdio(read_end)?;
     let write_end = above_stdio(write_end)?;
     let spare = dup_above_stdio(borrow(&read_end))?;
-    Ok((Waiter { pipe: read_end }, Notifier { pipe: write_end, spare, maker: getpid(), daemon: Cell::new(None), told: false }))
+    Ok((
+        Waiter { pipe: read_end },
+        Notifier { pipe: write_end, spare, maker: getpid(), daemon: Cell::new(None), told: Cell::new(false) },
+    ))
 }
 
 /// How many milliseconds a daemon may take to end that has closed the pipe, where there is no `/proc` to see that it is ending.
@@ -113,8 +115,12 @@ impl Waiter {
     pub fn word(&self, child: Pid) -> Result<Outcome, Errno> {
         let mut daemon = child;
         loop {
-            if let Break(outcome) = self.next(&mut daemon)? {
-                return Ok(outcome);
+            match self.next() {
+                Ok(Word::End) => return Ok(Outcome::Died(None)),
+                Ok(Word::Pid(pid)) => daemon = pid,
+                Ok(Word::Ready) => return Ok(Outcome::Ready(daemon)),
+                Ok(Word::Failed(error)) => return Ok(Outcome::Failed(error)),
+                Err(code) => return Err(code.into()),
             }
         }
     }
@@ -162,11 +168,11 @@ impl Waiter {
                 daemon.reap(&mut TimeLeft::of(None));
             }
         }
-        told
+        Ok(told?)
     }
 
     /// What has come over the pipe when it, or the process, ends.
-    fn last_word(&self, daemon: &mut Watched, left: &mut TimeLeft) -> Result<Outcome, Errno> {
+    fn last_word(&self, daemon: &mut Watched, left: &mut TimeLeft) -> Result<Outcome, Code> {
         let pipe = self.pipe.as_raw_fd();
         loop {
             match wait_for(pipe, daemon.pidfd.as_ref().map_or(pipe, AsRawFd::as_raw_fd), left) {
@@ -174,40 +180,52 @@ impl Waiter {
                 Err(errno) if !daemon.gone => return Err(errno),
                 _ => return Ok(Outcome::Died(None)),
             }
-            match self.next(&mut daemon.pid)? {
-                Break(outcome) => return Ok(outcome),
-                Continue(()) => daemon.announced(left),
+            match self.next()? {
+                Word::End => return Ok(Outcome::Died(None)),
+                Word::Pid(pid) => {
+                    daemon.pid = pid;
+                    daemon.announced(left);
+                }
+                Word::Ready => return Ok(Outcome::Ready(daemon.pid)),
+                Word::Failed(error) => return Ok(Outcome::Failed(error)),
             }
         }
     }
 
-    /// The next word: what has become of the daemon, or only its pid.
-    fn next(&self, daemon: &mut Pid) -> Result<ControlFlow<Outcome>, Errno> {
+    /// The next word.
+    #[inline(always)]
+    fn next(&self) -> Result<Word, Code> {
         let mut word = [0; 8];
         // A word is shorter than PIPE_BUF: it is there as a whole, or not at all.
         match read(self.pipe.as_raw_fd(), &mut word)? {
-            0 => Ok(Break(Outcome::Died(None))),
-            8 => understand(word, daemon).ok_or(Errno::PROTO),
-            _ => Err(Errno::PROTO),
+            0 => Ok(Word::End),
+            8 => understand(word).ok_or(Code::PROTO),
+            _ => Err(Code::PROTO),
         }
     }
 }
 
-fn understand(word: [u8; 8], daemon: &mut Pid) -> Option<ControlFlow<Outcome>> {
+/// What the daemon's side says.
+enum Word {
+    /// Nothing more.
+    End,
+    Pid(Pid),
+    Ready,
+    Failed(Error),
+}
+
+fn understand(word: [u8; 8]) -> Option<Word> {
     let [kind, step, 0, 0, number @ ..] = word else { return None };
     match (kind, i32::from_ne_bytes(number)) {
-        (b'p', pid @ 1..) => {
-            *daemon = Pid::from_raw(pid)?;
-            Some(Continue(()))
-        }
-        (b'r', 0) => Some(Break(Outcome::Ready(*daemon))),
-        (b'f', number) => Some(Break(Outcome::Failed(Step::ALL.get(usize::from(step))?.failed(errno(number)?)))),
+        (b'p', pid @ 1..) => Pid::from_raw(pid).map(Word::Pid),
+        (b'r', 0) => Some(Word::Ready),
+        (b'f', number) => Some(Word::Failed(Step::ALL.get(usize::from(step))?.failed(errno(number)?.into()))),
         _ => None,
     }
 }
 
 /// Waits for `pipe` or the process behind `pidfd`; whether it is the pipe that has something to say.
-fn wait_for(pipe: RawFd, pidfd: RawFd, left: &mut TimeLeft) -> Result<bool, Errno> {
+fn wait_for(pipe: RawFd, pidfd: RawFd, left: &mut TimeLeft) -> Result<bool, Code> {
     // The kernel looks at one after the other. With the process first, all that it has said is there when
     // the pipe is looked at; the other way round, a word may come, and the process end, between the looks.
     poll([pidfd, pipe], left)
@@ -225,6 +243,9 @@ struct Watched {
 
 impl Watched {
     /// The daemon's pid is known: a child of this process, if that is a subreaper, once the one between has exited.
+    ///
+    /// Not inlined, so that what it asks with does not stay on the caller's stack.
+    #[inline(never)]
     fn announced(&mut self, left: &mut TimeLeft) {
         if let (true, Some(middle)) = (self.pid != self.child, open_child(self.child)) {
             if !ends(&middle, left) && kill(&middle).is_ok() {
@@ -349,7 +370,7 @@ pub struct Notifier {
     maker: Pid,
     /// Once the daemon has announced itself, a copy in a process that it forks says nothing, either.
     daemon: Cell<Option<Pid>>,
-    told: bool,
+    told: Cell<bool>,
 }
 
 impl Notifier {
@@ -373,7 +394,7 @@ impl Notifier {
         let me = getpid();
         self.daemon.set(Some(me));
         match getppid() {
-            Some(_) => self.say(b'p', 0, me.as_raw_nonzero().get()),
+            Some(_) => Ok(self.say(b'p', 0, me.as_raw_nonzero().get())?),
             // The parent is out of sight.
             None => Ok(()),
         }
@@ -392,9 +413,8 @@ impl Notifier {
     /// `write`, `getpid`, two `close`.
     ///
     /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html). For an example see [`ready_pipe`].
-    pub fn ready(mut self) -> Result<(), Errno> {
-        self.told = true;
-        self.say(b'r', 0, 0)
+    pub fn ready(self) -> Result<(), Errno> {
+        Ok(self.end(b'r', 0, 0)?)
     }
 
     /// Tells the waiter which step failed, and why. Then exit: the waiter waits for the end. What there is to
@@ -416,9 +436,8 @@ impl Notifier {
     /// notifier.failed(Step::Chdir.failed(rustix::io::Errno::NOENT))?;
     /// # Ok::<(), rustix::io::Errno>(())
     /// ```
-    pub fn failed(mut self, error: Error) -> Result<(), Errno> {
-        self.told = true;
-        self.say_failed(error)
+    pub fn failed(self, error: Error) -> Result<(), Errno> {
+        Ok(self.end(b'f', error.step as u8, error.errno.raw_os_error())?)
     }
 
     /// The descriptors that [`close_except`](crate::close_except) must keep.
@@ -427,12 +446,19 @@ impl Notifier {
         [borrow(&self.pipe), borrow(&self.spare)]
     }
 
-    fn say_failed(&self, Error { step, errno }: Error) -> Result<(), Errno> {
+    /// The last word.
+    #[inline(never)]
+    fn end(self, kind: u8, step: u8, number: i32) -> Result<(), Code> {
+        self.told.set(true);
+        self.say(kind, step, number)
+    }
+
+    fn say_failed(&self, Error { step, errno }: Error) -> Result<(), Code> {
         self.say(b'f', step as u8, errno.raw_os_error())
     }
 
     /// What [`understand`] understands.
-    fn say(&self, kind: u8, step: u8, number: i32) -> Result<(), Errno> {
+    fn say(&self, kind: u8, step: u8, number: i32) -> Result<(), Code> {
         let [a, b, c, d] = number.to_ne_bytes();
         write(self.pipe.as_raw_fd(), &[kind, step, 0, 0, a, b, c, d]).map(drop)
     }
@@ -441,7 +467,7 @@ impl Notifier {
 impl Drop for Notifier {
     fn drop(&mut self) {
         let me = getpid();
-        if !self.told && me != self.maker && self.daemon.get().is_none_or(|daemon| daemon == me) {
+        if !self.told.get() && me != self.maker && self.daemon.get().is_none_or(|daemon| daemon == me) {
             let _ = self.say_failed(Step::Ready.failed(Errno::CANCELED));
         }
     }
@@ -476,7 +502,7 @@ pub fn wait_newline(pipe: impl AsFd, child: Pid, timeout: Option<Duration>) -> R
     let mut bytes = [0; 64];
     let pipe = pipe.as_fd().as_raw_fd();
     while wait_for(pipe, pidfd.as_raw_fd(), &mut left)? {
-        let length = read(pipe, &mut bytes)?;
+        let length = read(pipe, &mut bytes)? as usize;
         if length == 0 {
             break;
         }

@@ -1,7 +1,8 @@
 //! Ended children, one's own and adopted ones.
 
+use crate::sys;
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, wait};
+use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 
 /// Reaps every child that has ended, telling `each` its pid and status; how many.
 ///
@@ -48,7 +49,7 @@ pub fn reap(mut each: impl FnMut(Pid, WaitStatus)) -> Result<usize, Errno> {
 ///
 /// # System calls
 ///
-/// `prctl(PR_GET_CHILD_SUBREAPER)`, `getpid`, `prctl(PR_SET_CHILD_SUBREAPER)` (3.4).
+/// `prctl(PR_GET_CHILD_SUBREAPER)`, `prctl(PR_SET_CHILD_SUBREAPER)` (3.4).
 ///
 /// See [PR_SET_CHILD_SUBREAPER(2const)](https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html).
 ///
@@ -58,8 +59,7 @@ pub fn reap(mut each: impl FnMut(Pid, WaitStatus)) -> Result<usize, Errno> {
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn set_child_subreaper(adopt: bool) -> Result<bool, Errno> {
-    let before = rustix::process::child_subreaper()?.is_some();
-    // The kernel wants zero or not zero; rustix spells that as a pid or none.
-    rustix::process::set_child_subreaper(adopt.then(getpid))?;
+    let before = sys::child_subreaper()?;
+    sys::set_child_subreaper(adopt)?;
     Ok(before)
 }

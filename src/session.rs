@@ -1,6 +1,6 @@
 //! Sessions and their controlling terminals.
 
-use crate::sys;
+use crate::sys::{self, Code};
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -24,8 +24,9 @@ use rustix::process::{Pid, ioctl_tiocsctty};
 /// let session = daemon_steps::setsid()?;
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
+#[inline(always)]
 pub fn setsid() -> Result<Pid, Errno> {
-    sys::setsid()
+    Ok(sys::setsid()?)
 }
 
 /// Gives up the controlling terminal, if there is one.
@@ -54,9 +55,8 @@ pub fn setsid() -> Result<Pid, Errno> {
 pub fn tiocnotty() -> Result<(), Errno> {
     // A serial line without a carrier must not be waited for.
     match sys::openat(CWD, c"/dev/tty", OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()) {
-        Ok(tty) => sys::tiocnotty(tty.as_raw_fd()),
-        Err(Errno::NXIO) => Ok(()),
-        Err(errno) => Err(errno),
+        Err(Code::NXIO) => Ok(()),
+        tty => Ok(sys::tiocnotty(tty?.as_raw_fd())?),
     }
 }
 

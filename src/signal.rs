@@ -1,6 +1,6 @@
 //! Dispositions, the mask, and synchronous waiting.
 
-use crate::sys::{self, Change, Deadline, Disposition};
+use crate::sys::{self, Change, Code, Deadline, Disposition};
 use core::time::Duration;
 use linux_raw_sys::general as k;
 use rustix::io::Errno;
@@ -113,7 +113,7 @@ pub fn reset_signals() -> Result<(), Errno> {
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn ignore_signal(signal: Signal) -> Result<(), Errno> {
-    sys::sigaction(signal.as_raw(), Disposition::Ignore)
+    Ok(sys::sigaction(signal.as_raw(), Disposition::Ignore)?)
 }
 
 /// Has the kernel reap children as they end: `SIGCHLD` ignored, with `SA_NOCLDWAIT`.
@@ -135,7 +135,7 @@ pub fn ignore_signal(signal: Signal) -> Result<(), Errno> {
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn reap_by_kernel() -> Result<(), Errno> {
-    sys::sigaction(Signal::CHILD.as_raw(), Disposition::Reap)
+    Ok(sys::sigaction(Signal::CHILD.as_raw(), Disposition::Reap)?)
 }
 
 /// Adds `set` to the calling thread's signal mask; the former mask.
@@ -205,8 +205,10 @@ pub fn set_signal_mask(set: SignalSet) -> Result<SignalSet, Errno> {
     change(Change::Set, blockable(set))
 }
 
-fn change(change: Change, set: SignalSet) -> Result<SignalSet, Errno> {
-    sys::sigprocmask(change, set.0).map(SignalSet)
+#[inline(always)]
+fn change(change: Change, SignalSet(mut set): SignalSet) -> Result<SignalSet, Errno> {
+    sys::sigprocmask(change, &mut set)?;
+    Ok(SignalSet(set))
 }
 
 fn blockable(set: SignalSet) -> SignalSet {
@@ -248,9 +250,9 @@ pub fn wait_signal(set: SignalSet, timeout: Option<Duration>) -> Result<Option<i
     loop {
         let left = deadline.left().map(|left| k::__kernel_timespec { tv_sec: left.tv_sec, tv_nsec: left.tv_nsec as _ });
         match sys::sigtimedwait(set.0, left.as_ref()) {
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => return Ok(None),
-            taken => return taken.map(Some),
+            Err(Code::INTR) => {}
+            Err(Code::AGAIN) => return Ok(None),
+            taken => return Ok(Some(taken?)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Standard input, output and error.
 
-use crate::sys;
+use crate::sys::{self, Code};
 use core::ffi::CStr;
 use core::ops::Range;
 use rustix::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -43,7 +43,7 @@ pub enum Stream {
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn stdio_null() -> Result<(), Errno> {
-    settle(open(c"/dev/null", OFlags::RDWR, Mode::empty())?, 0..3)
+    Ok(settle(open(c"/dev/null", OFlags::RDWR, Mode::empty())?, 0..3)?)
 }
 
 /// Redirects one stream to the file at `path`.
@@ -80,7 +80,7 @@ pub fn stdio_file(stream: Stream, path: &CStr, mode: Mode) -> Result<(), Errno> 
         Stream::Stdout | Stream::Stderr => OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND,
     };
     let fd = stream as RawFd;
-    settle(open(path, flags, mode)?, fd..fd + 1)
+    Ok(settle(open(path, flags, mode)?, fd..fd + 1)?)
 }
 
 /// Redirects one stream to an open descriptor, which stays open.
@@ -106,15 +106,15 @@ pub fn stdio_file(stream: Stream, path: &CStr, mode: Mode) -> Result<(), Errno> 
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn stdio_fd(stream: Stream, fd: impl AsFd) -> Result<(), Errno> {
-    onto(fd.as_fd().as_raw_fd(), stream as RawFd)
+    Ok(onto(fd.as_fd().as_raw_fd(), stream as RawFd)?)
 }
 
-fn open(path: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+fn open(path: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedFd, Code> {
     sys::openat(CWD, path, flags | OFlags::CLOEXEC, mode)
 }
 
 /// Makes each of `streams` a duplicate of `file`, which may have landed on one of them.
-fn settle(file: OwnedFd, streams: Range<RawFd>) -> Result<(), Errno> {
+fn settle(file: OwnedFd, streams: Range<RawFd>) -> Result<(), Code> {
     for stream in streams.clone() {
         onto(file.as_raw_fd(), stream)?;
     }
@@ -124,7 +124,7 @@ fn settle(file: OwnedFd, streams: Range<RawFd>) -> Result<(), Errno> {
     Ok(())
 }
 
-fn onto(fd: RawFd, stream: RawFd) -> Result<(), Errno> {
+fn onto(fd: RawFd, stream: RawFd) -> Result<(), Code> {
     // SAFETY: `stream` is 0, 1 or 2. Those are names for whatever is there: std's handles and
     // everybody else's expect them to be replaced, and never to be closed.
     #[allow(unsafe_code)]

@@ -22,6 +22,7 @@ use rustix::io::Errno;
 /// assert_eq!(daemon_steps::umask(former)?, Mode::from_raw_mode(0o027));
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
+#[inline(always)]
 pub fn umask(mask: Mode) -> Result<Mode, Errno> {
-    sys::umask(mask.as_raw_mode()).map(Mode::from_raw_mode)
+    Ok(Mode::from_raw_mode(sys::umask(mask.as_raw_mode())?))
 }

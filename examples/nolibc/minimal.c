@@ -10,6 +10,7 @@
 #include <linux/close_range.h>
 #include <linux/limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/resource.h>
@@ -19,7 +20,10 @@
 #include <unistd.h>
 
 enum { CLAIM, LOCKED, CLAIMED };
-enum { PATIENCE = 500, GRACE = 200 };
+enum step { FILL_STDIO, LOCK_PID_FILE, READY_PIPE, FORK, SETSID, FORK_AGAIN, UMASK, STDIO, CLOSE_FDS, RESET_SIGNALS,
+    FILTER_ENV, CHROOT, CHDIR, CLAIM_PID_FILE, DROP_PRIVILEGES, NO_NEW_PRIVS, SIGNAL_MASK, READY };
+enum { PATIENCE = 500, GRACE = 200, THREAD_GRACE = 10 };
+enum locker { DESCRIPTION = -1, FREE = -2, UNKNOWN = -3 };
 enum holder { NOBODY, STARTING, RUNNING, LEFT_BEHIND };
 
 struct word {
@@ -191,21 +195,20 @@ static int record_lock(int fd, int command, int at, struct flock *lock)
     return call(fd, command, (long)lock, 0, SYS_fcntl);
 }
 
-// The pid, -1 for a description's, 0 for nobody's or nobody's that is seen.
+// The pid, 0 for one that is not seen, DESCRIPTION, FREE, or UNKNOWN.
 static int locker(int fd, int at)
 {
     struct flock lock;
-    int error = record_lock(fd, F_GETLK, at, &lock);
-    if (error < 0)
-        return error - 1;
-    return lock.l_type == F_WRLCK && (lock.l_len == 1 || lock.l_len == 2) ? lock.l_pid : 0;
+    if (record_lock(fd, F_GETLK, at, &lock) < 0)
+        return UNKNOWN;
+    return lock.l_type == F_WRLCK && (lock.l_len == 1 || lock.l_len == 2) ? lock.l_pid : FREE;
 }
 
 static enum holder holder(int fd)
 {
     for (int grace = 0;; grace++) {
-        if (locker(fd, CLAIMED) != -1)
-            return locker(fd, LOCKED) == -1 ? STARTING : NOBODY;
+        if (locker(fd, CLAIMED) != DESCRIPTION)
+            return locker(fd, LOCKED) == FREE ? NOBODY : STARTING;
         if (locker(fd, CLAIM) >= 0)
             return RUNNING;
         if (grace == GRACE)
@@ -372,7 +375,7 @@ static int say(int fd, struct word word)
     return written;
 }
 
-// 1 when the daemon is ready, 0 when it has ended, or the reason why a step failed.
+// The exit status: 0 when the daemon is ready, 1 when it has ended, the step that failed and 64.
 static int wait_word(int fd)
 {
     for (;;) {
@@ -381,19 +384,19 @@ static int wait_word(int fd)
         do
             length = call(fd, (long)&word, sizeof word, 0, SYS_read);
         while (length == -EINTR);
-        if (length <= 0)
-            return length;
+        if (length == 0)
+            return 1;
         if (length != sizeof word)
-            return -EPROTO;
+            return 64 + READY;
         switch (word.kind) {
         case 'p':
             break;
         case 'r':
-            return 1;
+            return 0;
         case 'f':
-            return -word.number;
+            return 64 + word.step;
         default:
-            return -EPROTO;
+            return 64 + READY;
         }
     }
 }
@@ -434,12 +437,37 @@ static int is_all(long nr, unsigned id)
     return error < 0 ? error : real == id && effective == id && saved == id;
 }
 
+// The calls below change the calling thread only. unshare(2) does nothing, or says that there is another.
+static int alone(void)
+{
+    for (int grace = 0;; grace++) {
+        struct stat task;
+        int error = call(CLONE_THREAD, 0, 0, 0, SYS_unshare);
+        if (error < 0 && error != -EINVAL) {
+            error = call(AT_FDCWD, (long)"/proc/self/task", (long)&task, 0, SYS_newfstatat);
+            if (error == 0 && task.st_nlink != 3)
+                error = -EBUSY;
+        }
+        if (error == 0)
+            return 0;
+        if (grace == THREAD_GRACE)
+            return -EBUSY;
+        pause_ms();
+    }
+}
+
+static int change_ids(long nr, unsigned a, unsigned b, unsigned c)
+{
+    int error = alone();
+    return error < 0 ? error : call(a, b, c, 0, nr);
+}
+
 static int drop_privileges(unsigned id)
 {
     int error = call(0, 0, 0, 0, SYS_getgroups);
     if (error > 0)
-        error = call(0, 0, 0, 0, SYS_setgroups);
-    if (error < 0 || (error = call(id, id, id, 0, SYS_setresgid)) < 0 || (error = call(id, id, id, 0, SYS_setresuid)) < 0)
+        error = change_ids(SYS_setgroups, 0, 0, 0);
+    if (error < 0 || (error = change_ids(SYS_setresgid, id, id, id)) < 0 || (error = change_ids(SYS_setresuid, id, id, id)) < 0)
         return error;
     if ((error = powerless()) == 0) {
         struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
@@ -451,15 +479,16 @@ static int drop_privileges(unsigned id)
     return is_all(SYS_getresgid, id) == 1 && call(0, 0, 0, 0, SYS_getgroups) == 0 && powerless() == 1 && error ? 0 : -EPERM;
 }
 
-enum step { FILL_STDIO, LOCK_PID_FILE, READY_PIPE, FORK, SETSID, FORK_AGAIN, UMASK, STDIO, CLOSE_FDS, RESET_SIGNALS,
-    FILTER_ENV, CHROOT, CHDIR, CLAIM_PID_FILE, DROP_PRIVILEGES, NO_NEW_PRIVS, SIGNAL_MASK, READY };
 
 static const unsigned long term = 1ul << (SIGTERM - 1);
 
 // In the daemon: the steps after the forks.
 static int in_daemon(const struct pid_file *pid_file, int write_end, struct word *word)
 {
-    int error = say(write_end, (struct word){.kind = 'p', .number = call(0, 0, 0, 0, SYS_getpid)});
+    // The first process of a pid namespace is known outside by another number.
+    int error = call(0, 0, 0, 0, SYS_getpid);
+    if (call(0, 0, 0, 0, SYS_getppid))
+        error = say(write_end, (struct word){.kind = 'p', .number = error});
     word->step = READY;
     if (error < 0)
         return error;
@@ -480,10 +509,14 @@ static int in_daemon(const struct pid_file *pid_file, int write_end, struct word
     return set_mask(SIG_SETMASK, term);
 }
 
-static int daemon_main(const struct pid_file *pid_file, int write_end)
+static int daemon_main(const struct pid_file *pid_file, const int *ends)
 {
-    struct word word = {.kind = 'r', .step = FORK_AGAIN};
-    int error = fork_();
+    struct word word = {.kind = 'r', .step = SETSID};
+    int error = call(0, 0, 0, 0, SYS_setsid), write_end = ends[1];
+    if (error >= 0) {
+        word.step = FORK_AGAIN;
+        error = fork_();
+    }
     if (error > 0)
         return 0;
     if (error == 0)
@@ -496,7 +529,9 @@ static int daemon_main(const struct pid_file *pid_file, int write_end)
     say(write_end, word);
     if (error < 0)
         return 1;
+    // The read end until here, so that a waiter who is gone is no SIGPIPE.
     call(write_end, 0, 0, 0, SYS_close);
+    call(ends[0], 0, 0, 0, SYS_close);
     while ((error = call((long)&term, 0, 0, 8, SYS_rt_sigtimedwait)) == -EINTR)
         ;
     return error < 0 || remove_file(pid_file) < 0;
@@ -520,14 +555,10 @@ static int main_(int argc, char **argv, char **env)
     int child = fork_();
     if (child < 0)
         return 64 + FORK;
-    if (child == 0) {
-        call(ends[0], 0, 0, 0, SYS_close);
-        if (call(0, 0, 0, 0, SYS_setsid) < 0)
-            return 1;
-        return daemon_main(&pid_file, ends[1]);
-    }
+    if (child == 0)
+        return daemon_main(&pid_file, ends);
     call(ends[1], 0, 0, 0, SYS_close);
-    return wait_word(ends[0]) != 1;
+    return wait_word(ends[0]);
 }
 
 __attribute__((used)) static void start(long *stack)

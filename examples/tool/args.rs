@@ -1,7 +1,7 @@
 //! The command line: a plan in words.
 
 use super::line::{Line, STDERR, STDIN, STDOUT, print};
-use super::text::{before, holds, parts};
+use super::text::{before, c_str, holds, parts};
 use super::{DONE, USAGE};
 use core::ffi::CStr;
 use core::time::Duration;
@@ -170,8 +170,7 @@ impl<'a> Call<'a> {
             }
             // `--option=value`, or `--option` alone.
             let name = before(bytes, b'=');
-            let attached = word.to_bytes_with_nul().get(name.len() + 1..).unwrap_or_default();
-            let attached = CStr::from_bytes_until_nul(attached).ok();
+            let attached = word.to_bytes_with_nul().get(name.len() + 1..).and_then(c_str);
             if position("--help -h", name).is_some() {
                 self.verb = Verb::Help;
                 return Ok(());

@@ -1,5 +1,6 @@
 //! The line that the tool writes on: put together in place, then printed, or used as a path.
 
+use super::text::c_str;
 use core::ffi::CStr;
 use daemon_steps::Holder;
 use rustix::fd::{BorrowedFd, RawFd};
@@ -113,8 +114,7 @@ impl Line {
 
     /// What is on the line from `start` on, as a path.
     pub(crate) fn path(&mut self, start: usize) -> &CStr {
-        let path = self.end(0).get(start..).unwrap_or_default();
-        CStr::from_bytes_until_nul(path).unwrap_or_default()
+        self.end(0).get(start..).and_then(c_str).unwrap_or_default()
     }
 
     /// Writes the line to standard output.

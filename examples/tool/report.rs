@@ -12,6 +12,9 @@ use rustix::process::{Pid, getpid};
 /// Adds it to what is on the line; `?` stands for what cannot be read (any more).
 ///
 /// Standard input, which is not needed any more, becomes one file after the other.
+///
+/// Not inlined, so that the buffers do not stay on the caller's stack.
+#[inline(never)]
 pub(crate) fn report(pid: Pid, line: &mut Line) {
     let (mut link, mut stat, mut status) = ([0; 512], [0; 512], [0; 2048]);
     // In the `/proc` of another pid namespace the number is another's.

@@ -22,6 +22,9 @@ const LOCKED: Error = Step::LockPidFile.failed(Errno::WOULDBLOCK);
 const TRIES: usize = 100;
 
 /// Starts the daemon and reports what it has become; with `run` becomes it.
+///
+/// Not inlined: code that reaches far on the stack is longer.
+#[inline(never)]
 pub(crate) fn start(call: &Call<'_>, env: &EnvBlock<'static>, line: &mut Line) -> i32 {
     let number = call.ready_fd.filter(|_| call.verb != Verb::Run);
     // Before the readiness pipe: its own descriptors are none that the user means.

@@ -45,6 +45,14 @@ pub(crate) fn before(text: &[u8], separator: u8) -> &[u8] {
     parts(text, separator).next().unwrap_or_default()
 }
 
+/// The string that ends at the first null.
+pub(crate) fn c_str(bytes: &[u8]) -> Option<&CStr> {
+    let string = bytes.get(..=before(bytes, 0).len())?;
+    // SAFETY: its last byte is its first null.
+    #[allow(unsafe_code)]
+    Some(unsafe { CStr::from_bytes_with_nul_unchecked(string) })
+}
+
 pub(crate) fn holds(text: &[u8], byte: u8) -> bool {
     before(text, byte).len() < text.len()
 }

@@ -1,36 +1,34 @@
 //! Whether this process has one thread.
 
-use rustix::fs::{AtFlags, CWD, statat};
-use rustix::io::Errno;
-use rustix::thread::{UnshareFlags, unshare_unsafe};
-
-/// `CLONE_THREAD`, which rustix does not name because unsharing it does nothing.
-const CLONE_THREAD: UnshareFlags = UnshareFlags::from_bits_retain(linux_raw_sys::general::CLONE_THREAD);
+use super::code::Code;
+use super::inode::Inode;
+use super::kernel::call;
+use linux_raw_sys::general as k;
+use rustix::fs::CWD;
 
 /// How many pauses a thread that was joined may take to be gone: `pthread_join` returns a moment before.
 const GRACE: u32 = 10;
 
 /// EBUSY when there is another thread, or when nobody can tell.
-pub(crate) fn alone() -> Result<(), Errno> {
-    for _ in 0..GRACE {
-        if ask().is_ok() {
-            return Ok(());
-        }
+pub(crate) fn alone() -> Result<(), Code> {
+    let mut grace = GRACE;
+    while !is_alone() {
+        grace = grace.checked_sub(1).ok_or(Code::BUSY)?;
         super::pause();
     }
-    ask()
+    Ok(())
 }
 
 /// unshare(2) answers EINVAL to `CLONE_THREAD` in a process of more than one thread and does
 /// nothing in any other. A filter may deny it: then the links of `/proc/self/task` are counted, two and one for each thread.
-fn ask() -> Result<(), Errno> {
+fn is_alone() -> bool {
     // SAFETY: the flag unshares nothing: the call does nothing, or fails.
-    match unsafe { unshare_unsafe(CLONE_THREAD) } {
-        Ok(()) => Ok(()),
-        Err(Errno::INVAL) => Err(Errno::BUSY),
-        Err(_) => match statat(CWD, c"/proc/self/task", AtFlags::empty()) {
-            Ok(task) if task.st_nlink == 3 => Ok(()),
-            _ => Err(Errno::BUSY),
-        },
+    match unsafe { call(k::__NR_unshare, k::CLONE_THREAD as usize, 0, 0) } {
+        Err(Code::INVAL) => false,
+        Err(_) => {
+            let mut task = Inode::new();
+            task.look(CWD, c"/proc/self/task").is_ok() && task.links() == 3
+        }
+        Ok(_) => true,
     }
 }

@@ -1,5 +1,6 @@
 //! A moment that a wait must not outlast.
 
+use super::code::Code;
 use super::kernel::call;
 use core::ffi::c_short;
 use core::ptr::{from_mut, null_mut};
@@ -7,7 +8,6 @@ use core::time::Duration;
 use linux_raw_sys::general as k;
 use rustix::event::Timespec;
 use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
-use rustix::io::Errno;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -48,7 +48,7 @@ impl TimeLeft {
 }
 
 /// Waits until the descriptor can be read; whether that is before the time is over.
-pub(crate) fn readable(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> Result<bool, Errno> {
+pub(crate) fn readable(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> Result<bool, Code> {
     let mut fds = [k::pollfd { fd: fd.as_raw_fd(), events: k::POLLIN as _, revents: 0 }];
     ppoll(&mut fds, &mut TimeLeft::of(timeout)).map(|ready| ready > 0)
 }
@@ -56,18 +56,18 @@ pub(crate) fn readable(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> Result<
 /// Waits until one of two descriptors has something to say; whether it is the second. `ETIMEDOUT` when no time is left.
 ///
 /// The kernel looks at one after the other.
-pub(crate) fn poll(fds: [RawFd; 2], left: &mut TimeLeft) -> Result<bool, Errno> {
+pub(crate) fn poll(fds: [RawFd; 2], left: &mut TimeLeft) -> Result<bool, Code> {
     let mut fds = fds.map(|fd| k::pollfd { fd, events: k::POLLIN as _, revents: 0 });
     match ppoll(&mut fds, left)? {
-        0 => Err(Errno::TIMEDOUT),
+        0 => Err(Code::TIMEDOUT),
         _ => Ok(fds[1].revents & k::POLLIN as c_short != 0),
     }
 }
 
-fn ppoll(fds: &mut [k::pollfd], left: &mut TimeLeft) -> Result<u32, Errno> {
+fn ppoll(fds: &mut [k::pollfd], left: &mut TimeLeft) -> Result<u32, Code> {
     let left = left.0.as_mut().map_or(null_mut(), from_mut);
     // SAFETY: the kernel writes to the descriptors and to the time left, and no mask is given.
-    unsafe { call(k::__NR_ppoll, fds.as_mut_ptr() as usize, fds.len(), left as usize, 0) }
+    unsafe { call(k::__NR_ppoll, fds.as_mut_ptr() as usize, fds.len(), left as usize) }
 }
 
 #[cfg(target_pointer_width = "64")]
@@ -80,6 +80,6 @@ fn now() -> u64 {
     let mut time = k::__kernel_timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel writes one timespec. It cannot fail for this clock; if a filter denies
     // the call the time stands at zero, and a wait lasts its full timeout once.
-    let _ = unsafe { call(CLOCK_GETTIME, k::CLOCK_MONOTONIC as usize, &raw mut time as usize, 0, 0) };
+    let _ = unsafe { call(CLOCK_GETTIME, k::CLOCK_MONOTONIC as usize, &raw mut time as usize, 0) };
     (time.tv_sec as u64).saturating_mul(SECOND).saturating_add(time.tv_nsec as u64)
 }

@@ -1,12 +1,12 @@
 //! What stat(2) tells of a file, as far as a pid file is looked at.
 
-use super::kernel::call;
+use super::code::Code;
+use super::kernel::call4;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use linux_raw_sys::general as k;
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::fs::FileType;
-use rustix::io::Errno;
 
 #[cfg(target_pointer_width = "32")]
 use linux_raw_sys::general::{__NR_fstatat64 as FSTATAT, stat64 as kernel_stat};
@@ -47,10 +47,10 @@ impl Inode {
     ///
     /// Not inlined, so that the kernel's structure does not stay on the caller's stack.
     #[inline(never)]
-    pub(crate) fn look(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
+    pub(crate) fn look(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> Result<(), Code> {
         let flags = k::AT_SYMLINK_NOFOLLOW | k::AT_EMPTY_PATH;
         let (dir, name, to) = (dir.as_raw_fd() as usize, name.as_ptr() as usize, &raw mut self.0 as usize);
         // SAFETY: the name outlives the call, and the kernel writes one `stat` to the place given.
-        unsafe { call(FSTATAT, dir, name, to, flags as usize) }.map(drop)
+        unsafe { call4(FSTATAT, dir, name, to, flags as usize) }.map(drop)
     }
 }

@@ -1,127 +1,147 @@
 //! Raw system calls, each as its manual page has it.
 
 use super::arch::syscall4;
+use super::code::{Code, fit, number};
 use core::ffi::{CStr, c_char};
 use core::mem::MaybeUninit;
 use core::ptr::{from_ref, null};
 use linux_raw_sys::general as k;
-use rustix::fd::{AsRawFd, OwnedFd, RawFd};
-use rustix::io::Errno;
+use linux_raw_sys::prctl::{PR_GET_CHILD_SUBREAPER, PR_SET_CHILD_SUBREAPER};
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::process::{Gid, Pid, Uid};
 
-/// The kernel's answer: -4095 to -1 is an errno, anything else a result. No call of this crate returns more than an `int`.
-#[inline(never)]
-pub(super) fn result(ret: usize) -> Result<u32, Errno> {
-    if ret > -4096_isize as usize { Err(Errno::from_raw_os_error((ret as i32).wrapping_neg())) } else { Ok(ret as u32) }
-}
-
 /// The errno of this number, if it can be one.
-pub(crate) fn errno(number: i32) -> Option<Errno> {
-    result((number as isize).wrapping_neg() as usize).err()
+pub(crate) fn errno(errno: i32) -> Option<Code> {
+    number(fit(errno.wrapping_neg() as isize as usize)).err()
 }
 
-/// # Safety
-///
-/// That of the system call `nr` with these arguments.
-unsafe fn once(nr: u32, a: usize, b: usize, c: usize, d: usize) -> Result<u32, Errno> {
-    // SAFETY: the caller answers for the call.
-    result(unsafe { syscall4(a, b, c, d, nr) })
-}
-
-/// A system call, until no signal interrupts it.
+/// A system call of three arguments or fewer, until no signal interrupts it.
 ///
 /// # Safety
 ///
 /// That of the system call `nr` with these arguments.
-#[inline]
-pub(super) unsafe fn call(nr: u32, a: usize, b: usize, c: usize, d: usize) -> Result<u32, Errno> {
+#[inline(always)]
+pub(super) unsafe fn call(nr: u32, a: usize, b: usize, c: usize) -> Result<u32, Code> {
     // SAFETY: the caller answers for the call.
-    unsafe { repeat(a, b, c, d, nr) }
+    number(unsafe { repeat3(a, b, c, nr) })
 }
 
-/// [`call`], with the arguments in the registers where the kernel wants most of them.
+/// [`call`] with a fourth argument.
+///
+/// # Safety
+///
+/// That of the system call `nr` with these arguments.
+#[inline(always)]
+pub(super) unsafe fn call4(nr: u32, a: usize, b: usize, c: usize, d: usize) -> Result<u32, Code> {
+    // SAFETY: the caller answers for the call.
+    number(unsafe { repeat4(a, b, c, d, nr) })
+}
+
+/// The arguments are in the registers where the kernel wants most of them.
 #[inline(never)]
-unsafe fn repeat(a: usize, b: usize, c: usize, d: usize, nr: u32) -> Result<u32, Errno> {
+unsafe fn repeat3(a: usize, b: usize, c: usize, nr: u32) -> i32 {
+    // SAFETY: the caller answers for the call.
+    unsafe { repeat4(a, b, c, 0, nr) }
+}
+
+#[inline(never)]
+unsafe fn repeat4(a: usize, b: usize, c: usize, d: usize, nr: u32) -> i32 {
     loop {
         // SAFETY: the caller answers for the call.
-        let ret = unsafe { syscall4(a, b, c, d, nr) };
-        if ret as i32 != -(linux_raw_sys::errno::EINTR as i32) {
-            return result(ret);
+        let answer = fit(unsafe { syscall4(a, b, c, d, nr) });
+        if answer != -(linux_raw_sys::errno::EINTR as i32) {
+            return answer;
         }
     }
 }
 
-pub(crate) fn read(fd: RawFd, buffer: &mut [u8]) -> Result<usize, Errno> {
+pub(crate) fn read(fd: RawFd, buffer: &mut [u8]) -> Result<u32, Code> {
     // SAFETY: the kernel writes at most so many bytes there.
-    unsafe { call(k::__NR_read, fd as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0) }.map(|length| length as usize)
+    unsafe { call(k::__NR_read, fd as usize, buffer.as_mut_ptr() as usize, buffer.len()) }
+}
+
+#[cfg(target_pointer_width = "64")]
+const FTRUNCATE: u32 = k::__NR_ftruncate;
+#[cfg(target_pointer_width = "32")]
+const FTRUNCATE: u32 = k::__NR_ftruncate64;
+
+/// Takes everything out of a file.
+pub(crate) fn empty(file: &OwnedFd) -> Result<(), Code> {
+    // SAFETY: numbers only. The length, zero, is in two of them on some architectures.
+    unsafe { call4(FTRUNCATE, file.as_raw_fd() as usize, 0, 0, 0) }.map(drop)
+}
+
+pub(crate) fn unlink(dir: BorrowedFd<'_>, name: &CStr) -> Result<(), Code> {
+    // SAFETY: the name outlives the call.
+    unsafe { call(k::__NR_unlinkat, dir.as_raw_fd() as usize, name.as_ptr() as usize, 0) }.map(drop)
 }
 
 /// Sends `SIGKILL` through a pidfd.
-pub(crate) fn kill(pidfd: &OwnedFd) -> Result<(), Errno> {
+pub(crate) fn kill(pidfd: &OwnedFd) -> Result<(), Code> {
     // SAFETY: numbers only; no siginfo is given.
-    unsafe { call(k::__NR_pidfd_send_signal, pidfd.as_raw_fd() as usize, k::SIGKILL as usize, 0, 0) }.map(drop)
+    unsafe { call(k::__NR_pidfd_send_signal, pidfd.as_raw_fd() as usize, k::SIGKILL as usize, 0) }.map(drop)
 }
 
 /// Where a symlink leads to.
-pub(super) fn readlink(path: &CStr, buffer: &mut [u8]) -> Result<usize, Errno> {
+pub(super) fn readlink(path: &CStr, buffer: &mut [u8]) -> Result<usize, Code> {
     let (path, place) = (path.as_ptr() as usize, buffer.as_mut_ptr() as usize);
     // SAFETY: the path outlives the call, and the kernel writes at most so many bytes.
-    unsafe { call(k::__NR_readlinkat, k::AT_FDCWD as usize, path, place, buffer.len()) }.map(|length| length as usize)
+    unsafe { call4(k::__NR_readlinkat, k::AT_FDCWD as usize, path, place, buffer.len()) }.map(|length| length as usize)
 }
 
-pub(crate) fn write(fd: RawFd, bytes: &[u8]) -> Result<usize, Errno> {
+pub(crate) fn write(fd: RawFd, bytes: &[u8]) -> Result<usize, Code> {
     // SAFETY: the kernel reads so many bytes.
-    unsafe { call(k::__NR_write, fd as usize, bytes.as_ptr() as usize, bytes.len(), 0) }.map(|length| length as usize)
+    unsafe { call(k::__NR_write, fd as usize, bytes.as_ptr() as usize, bytes.len()) }.map(|length| length as usize)
 }
 
 /// # Safety
 ///
 /// `argv` and `envp` are arrays of pointers to C strings, and end with a null pointer.
-pub(crate) unsafe fn execve(path: *const c_char, argv: *const *const c_char, envp: *const *const c_char) -> Errno {
+pub(crate) unsafe fn execve(path: *const c_char, argv: *const *const c_char, envp: *const *const c_char) -> Code {
     // SAFETY: the caller vouches for the arrays. The call returns only with an error.
-    match unsafe { call(k::__NR_execve, path as usize, argv as usize, envp as usize, 0) } {
-        Err(errno) => errno,
-        Ok(_) => Errno::INVAL,
+    match unsafe { call(k::__NR_execve, path as usize, argv as usize, envp as usize) } {
+        Err(code) => code,
+        Ok(_) => Code::INVAL,
     }
 }
 
 /// # Safety
 ///
 /// Nobody owns a descriptor from `first` to `last`, or nobody will use or close it again.
-pub(crate) unsafe fn close_range(first: RawFd, last: RawFd) -> Result<(), Errno> {
+pub(crate) unsafe fn close_range(first: RawFd, last: RawFd) -> Result<(), Code> {
     // SAFETY: the caller vouches for the descriptors; no memory is passed.
-    unsafe { call(k::__NR_close_range, first as usize, last as usize, 0, 0) }.map(drop)
+    unsafe { call(k::__NR_close_range, first as usize, last as usize, 0) }.map(drop)
 }
 
 /// # Safety
 ///
 /// That of [`close_range`], for one descriptor.
-pub(crate) unsafe fn close(fd: RawFd) -> Result<(), Errno> {
+pub(crate) unsafe fn close(fd: RawFd) -> Result<(), Code> {
     // SAFETY: the caller vouches for the descriptor; no memory is passed.
-    unsafe { once(k::__NR_close, fd as usize, 0, 0, 0) }.map(drop)
+    number(fit(unsafe { syscall4(fd as usize, 0, 0, 0, k::__NR_close) })).map(drop)
 }
 
 /// Reads entries of a directory; none at its end.
-pub(crate) fn getdents<'b>(dir: &OwnedFd, buffer: &'b mut [MaybeUninit<u8>]) -> Result<&'b [u8], Errno> {
+pub(crate) fn getdents<'b>(dir: &OwnedFd, buffer: &'b mut [MaybeUninit<u8>]) -> Result<&'b [u8], Code> {
     let (dir, place) = (dir.as_raw_fd() as usize, buffer.as_mut_ptr());
     // SAFETY: the kernel writes at most so many bytes there.
-    let length = unsafe { call(k::__NR_getdents64, dir, place as usize, buffer.len(), 0) }?;
+    let length = unsafe { call(k::__NR_getdents64, dir, place as usize, buffer.len()) }?;
     // SAFETY: the kernel has just written so many.
     Ok(unsafe { core::slice::from_raw_parts(place.cast(), length as usize) })
 }
 
 /// The hard limit of `RLIMIT_NOFILE`.
-pub(crate) fn hard_limit() -> Result<u64, Errno> {
+pub(crate) fn hard_limit() -> Result<u64, Code> {
     let mut limit = k::rlimit64 { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the kernel writes one `rlimit64`; no limit is set.
-    unsafe { call(k::__NR_prlimit64, 0, k::RLIMIT_NOFILE as usize, 0, &raw mut limit as usize) }?;
+    unsafe { call4(k::__NR_prlimit64, 0, k::RLIMIT_NOFILE as usize, 0, &raw mut limit as usize) }?;
     Ok(limit.rlim_max)
 }
 
 /// # Safety
 ///
 /// Nobody owns `new`, or its owner knows that it becomes a duplicate of `old`.
-pub(crate) unsafe fn dup3(old: RawFd, new: RawFd, cloexec: bool) -> Result<(), Errno> {
+pub(crate) unsafe fn dup3(old: RawFd, new: RawFd, cloexec: bool) -> Result<(), Code> {
     let (nr, to, how) = if old == new {
         // dup3 answers EINVAL, and dup2 leaves the flag as it is.
         (FCNTL, k::F_SETFD as usize, usize::from(cloexec) * k::FD_CLOEXEC as usize)
@@ -130,18 +150,18 @@ pub(crate) unsafe fn dup3(old: RawFd, new: RawFd, cloexec: bool) -> Result<(), E
     };
     loop {
         // SAFETY: the caller vouches for `new`; no memory is passed.
-        match unsafe { call(nr, old as usize, to, how, 0) } {
+        match unsafe { call(nr, old as usize, to, how) } {
             // Another thread's open(2) has the number reserved, for an instant.
-            Err(Errno::BUSY) => {}
+            Err(Code::BUSY) => {}
             done => return done.map(drop),
         }
     }
 }
 
 /// `fcntl(F_GETFD)`: EBADF if nothing is open there.
-pub(crate) fn getfd(fd: RawFd) -> Result<(), Errno> {
+pub(crate) fn getfd(fd: RawFd) -> Result<(), Code> {
     // SAFETY: F_GETFD reads a flag and touches no memory.
-    unsafe { call(FCNTL, fd as usize, k::F_GETFD as usize, 0, 0) }.map(drop)
+    unsafe { call(FCNTL, fd as usize, k::F_GETFD as usize, 0) }.map(drop)
 }
 
 #[cfg(target_pointer_width = "64")]
@@ -174,12 +194,12 @@ struct SigAction {
 /// The bytes of the kernel's signal set: signals 1 to 64.
 const SIGSET: usize = size_of::<u64>();
 
-pub(crate) fn sigaction(signal: i32, disposition: Disposition) -> Result<(), Errno> {
+pub(crate) fn sigaction(signal: i32, disposition: Disposition) -> Result<(), Code> {
     let (handler, flags) = match disposition {
         Disposition::Default => (0, 0),
         Disposition::Ignore => (1, 0),
         Disposition::Reap => (1, k::SA_NOCLDWAIT as usize),
-        Disposition::Handler => return Err(Errno::INVAL),
+        Disposition::Handler => return Err(Code::INVAL),
     };
     let action = SigAction {
         handler,
@@ -189,13 +209,13 @@ pub(crate) fn sigaction(signal: i32, disposition: Disposition) -> Result<(), Err
         mask: [0; 2],
     };
     // SAFETY: `action` outlives the call, and no handler is installed: SIG_DFL or SIG_IGN.
-    unsafe { call(k::__NR_rt_sigaction, signal as usize, from_ref(&action) as usize, 0, SIGSET) }.map(drop)
+    unsafe { call4(k::__NR_rt_sigaction, signal as usize, from_ref(&action) as usize, 0, SIGSET) }.map(drop)
 }
 
-pub(crate) fn sigdisposition(signal: i32) -> Result<Disposition, Errno> {
+pub(crate) fn sigdisposition(signal: i32) -> Result<Disposition, Code> {
     let mut action = MaybeUninit::<SigAction>::uninit();
     // SAFETY: the kernel writes one `SigAction` to the place given.
-    unsafe { call(k::__NR_rt_sigaction, signal as usize, 0, action.as_mut_ptr() as usize, SIGSET) }?;
+    unsafe { call4(k::__NR_rt_sigaction, signal as usize, 0, action.as_mut_ptr() as usize, SIGSET) }?;
     // SAFETY: the call succeeded, so the kernel has filled it.
     let action = unsafe { action.assume_init() };
     Ok(match action.handler {
@@ -213,12 +233,11 @@ pub(crate) enum Change {
     Set = k::SIG_SETMASK as isize,
 }
 
-/// Changes the mask and returns the former one.
-pub(crate) fn sigprocmask(change: Change, set: u64) -> Result<u64, Errno> {
-    let mut former = 0_u64;
-    // SAFETY: both sets outlive the call.
-    unsafe { call(k::__NR_rt_sigprocmask, change as usize, from_ref(&set) as usize, &raw mut former as usize, SIGSET) }?;
-    Ok(former)
+/// Changes the mask; the former one takes the place of the set.
+pub(crate) fn sigprocmask(change: Change, set: &mut u64) -> Result<(), Code> {
+    let set = &raw mut *set as usize;
+    // SAFETY: the kernel reads the set, and then writes one to the same place.
+    unsafe { call4(k::__NR_rt_sigprocmask, change as usize, set, set, SIGSET) }.map(drop)
 }
 
 #[cfg(target_pointer_width = "64")]
@@ -227,27 +246,40 @@ const SIGTIMEDWAIT: u32 = k::__NR_rt_sigtimedwait;
 const SIGTIMEDWAIT: u32 = k::__NR_rt_sigtimedwait_time64;
 
 /// Takes one pending signal of `set`, waiting for it; the signal's number.
-pub(crate) fn sigtimedwait(set: u64, timeout: Option<&k::__kernel_timespec>) -> Result<i32, Errno> {
+pub(crate) fn sigtimedwait(set: u64, timeout: Option<&k::__kernel_timespec>) -> Result<i32, Code> {
     let timeout = timeout.map_or(null(), from_ref);
     // SAFETY: the set and the timeout outlive the call; no siginfo is asked for.
-    unsafe { once(SIGTIMEDWAIT, from_ref(&set) as usize, 0, timeout as usize, SIGSET) }.map(|signal| signal as i32)
+    number(fit(unsafe { syscall4(from_ref(&set) as usize, 0, timeout as usize, SIGSET, SIGTIMEDWAIT) }))
+        .map(|signal| signal as i32)
 }
 
 /// Gives up the controlling terminal that `fd` refers to.
-pub(crate) fn tiocnotty(fd: RawFd) -> Result<(), Errno> {
+pub(crate) fn tiocnotty(fd: RawFd) -> Result<(), Code> {
     // SAFETY: TIOCNOTTY takes no argument.
-    unsafe { call(k::__NR_ioctl, fd as usize, linux_raw_sys::ioctl::TIOCNOTTY as usize, 0, 0) }.map(drop)
+    unsafe { call(k::__NR_ioctl, fd as usize, linux_raw_sys::ioctl::TIOCNOTTY as usize, 0) }.map(drop)
+}
+
+pub(crate) fn child_subreaper() -> Result<bool, Code> {
+    let mut adopts = 0_i32;
+    // SAFETY: the kernel writes one `int` to the place given.
+    unsafe { call(k::__NR_prctl, PR_GET_CHILD_SUBREAPER as usize, &raw mut adopts as usize, 0) }?;
+    Ok(adopts != 0)
+}
+
+pub(crate) fn set_child_subreaper(adopt: bool) -> Result<(), Code> {
+    // SAFETY: numbers only.
+    unsafe { call(k::__NR_prctl, PR_SET_CHILD_SUBREAPER as usize, adopt.into(), 0) }.map(drop)
 }
 
 /// The process leads the session that it creates, and gives it its number.
-pub(crate) fn setsid() -> Result<Pid, Errno> {
+pub(crate) fn setsid() -> Result<Pid, Code> {
     // SAFETY: no argument.
-    unsafe { call(k::__NR_setsid, 0, 0, 0, 0) }.and_then(|pid| Pid::from_raw(pid as i32).ok_or(Errno::SRCH))
+    unsafe { call(k::__NR_setsid, 0, 0, 0) }.and_then(|pid| Pid::from_raw(pid as i32).ok_or(Code::SRCH))
 }
 
-pub(crate) fn umask(mask: u32) -> Result<u32, Errno> {
+pub(crate) fn umask(mask: u32) -> Result<u32, Code> {
     // SAFETY: a number in, a number out.
-    unsafe { call(k::__NR_umask, mask as usize, 0, 0, 0) }
+    unsafe { call(k::__NR_umask, mask as usize, 0, 0) }
 }
 
 // The 32-bit architectures that are older than 32-bit ids have them under names of their own.
@@ -261,44 +293,45 @@ mod ids {
 }
 
 /// EPERM unless real, effective and saved number, as getresuid(2) or getresgid(2) tells them, are this one.
-fn verify(nr: u32, id: u32) -> Result<(), Errno> {
+fn verify(nr: u32, id: u32) -> Result<(), Code> {
     let (mut real, mut effective, mut saved) = (0_u32, 0_u32, 0_u32);
     // SAFETY: the kernel writes three numbers to the three places given.
-    unsafe { call(nr, &raw mut real as usize, &raw mut effective as usize, &raw mut saved as usize, 0) }?;
-    if real == id && effective == id && saved == id { Ok(()) } else { Err(Errno::PERM) }
+    unsafe { call(nr, &raw mut real as usize, &raw mut effective as usize, &raw mut saved as usize) }?;
+    if real == id && effective == id && saved == id { Ok(()) } else { Err(Code::PERM) }
 }
 
-pub(crate) fn verify_uid(uid: Uid) -> Result<(), Errno> {
+pub(crate) fn verify_uid(uid: Uid) -> Result<(), Code> {
     verify(ids::GETRESUID, uid.as_raw())
 }
 
-pub(crate) fn verify_gid(gid: Gid) -> Result<(), Errno> {
+pub(crate) fn verify_gid(gid: Gid) -> Result<(), Code> {
     verify(ids::GETRESGID, gid.as_raw())
 }
 
 /// How many supplementary groups there are; with `list` not empty they are written there, and
 /// EINVAL is the answer when it is too short.
-pub(crate) fn getgroups(list: &mut [Gid]) -> Result<u32, Errno> {
+#[inline(always)]
+pub(crate) fn getgroups(list: &mut [Gid]) -> Result<u32, Code> {
     // SAFETY: the kernel writes at most `list.len()` numbers there, which `Gid` is one of.
-    unsafe { call(ids::GETGROUPS, list.len(), list.as_mut_ptr() as usize, 0, 0) }
+    unsafe { call(ids::GETGROUPS, list.len(), list.as_mut_ptr() as usize, 0) }
 }
 
 /// This thread, as capget(2) and capset(2) name it.
 const THIS_THREAD: k::__user_cap_header_struct = k::__user_cap_header_struct { version: k::_LINUX_CAPABILITY_VERSION_3, pid: 0 };
 
 /// EPERM if the thread has a capability, or one that an execve(2) could bring back.
-pub(crate) fn verify_powerless() -> Result<(), Errno> {
+pub(crate) fn verify_powerless() -> Result<(), Code> {
     // Effective, permitted and inheritable: first the lower halves, then the upper ones.
     let mut sets = [0_u32; 6];
     let mut header = THIS_THREAD;
     // SAFETY: the kernel writes two times three numbers, and the version that it knows if it does not know this one.
-    unsafe { call(k::__NR_capget, &raw mut header as usize, &raw mut sets as usize, 0, 0) }?;
-    if sets.iter().all(|set| *set == 0) { Ok(()) } else { Err(Errno::PERM) }
+    unsafe { call(k::__NR_capget, &raw mut header as usize, &raw mut sets as usize, 0) }?;
+    if sets.iter().all(|set| *set == 0) { Ok(()) } else { Err(Code::PERM) }
 }
 
 /// Gives up every capability of the thread.
-pub(crate) fn drop_capabilities() -> Result<(), Errno> {
+pub(crate) fn drop_capabilities() -> Result<(), Code> {
     let mut header = THIS_THREAD;
     // SAFETY: the kernel reads two times three numbers; the header as above.
-    unsafe { call(k::__NR_capset, &raw mut header as usize, from_ref(&[0_u32; 6]) as usize, 0, 0) }.map(drop)
+    unsafe { call(k::__NR_capset, &raw mut header as usize, from_ref(&[0_u32; 6]) as usize, 0) }.map(drop)
 }

@@ -1,12 +1,12 @@
 //! Calls that make a descriptor. rustix has them, with a panic path each, for the number -1.
 
-use super::kernel::{FCNTL, call};
+use super::code::Code;
+use super::kernel::{FCNTL, call, call4};
 use core::ffi::CStr;
 use core::mem::transmute;
 use linux_raw_sys::general as k;
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
-use rustix::io::Errno;
 use rustix::process::Pid;
 
 /// # Safety
@@ -26,15 +26,15 @@ pub(crate) fn borrow(fd: &OwnedFd) -> BorrowedFd<'_> {
 /// # Safety
 ///
 /// That of the system call `nr`, which makes a descriptor.
-unsafe fn make(a: usize, b: usize, c: usize, d: usize, nr: u32) -> Result<OwnedFd, Errno> {
+unsafe fn make(a: usize, b: usize, c: usize, d: usize, nr: u32) -> Result<OwnedFd, Code> {
     // SAFETY: the caller answers for the call.
-    let made = unsafe { call(nr, a, b, c, d) }?;
+    let made = unsafe { call4(nr, a, b, c, d) }?;
     // SAFETY: the kernel has just made it.
     Ok(unsafe { owned(made) })
 }
 
 /// Opens, and never a controlling terminal.
-pub(crate) fn openat(dir: BorrowedFd<'_>, path: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+pub(crate) fn openat(dir: BorrowedFd<'_>, path: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedFd, Code> {
     let flags = flags.bits() | k::O_NOCTTY | k::O_LARGEFILE;
     let (dir, path) = (dir.as_raw_fd() as usize, path.as_ptr() as usize);
     // SAFETY: the path outlives the call.
@@ -48,9 +48,9 @@ pub(crate) fn openat(dir: BorrowedFd<'_>, path: &CStr, flags: OFlags, mode: Mode
 ///
 /// Not inlined, so that the piece does not stay on the caller's stack.
 #[inline(never)]
-pub(crate) fn open_parent(mut path: &CStr) -> Result<(OwnedFd, &CStr), Errno> {
+pub(crate) fn open_parent(mut path: &CStr) -> Result<(OwnedFd, &CStr), Code> {
     if path.count_bytes() >= 4096 {
-        return Err(Errno::NAMETOOLONG);
+        return Err(Code::NAMETOOLONG);
     }
     let mut parent = None;
     loop {
@@ -84,7 +84,7 @@ pub(crate) fn open_parent(mut path: &CStr) -> Result<(OwnedFd, &CStr), Errno> {
 }
 
 /// Opens above the standard streams, closed by execve(2), with mode 0644 if it is created.
-pub(crate) fn open_above_stdio(dir: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+pub(crate) fn open_above_stdio(dir: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<OwnedFd, Code> {
     // SAFETY: it is a C string.
     unsafe { open(dir, path.as_ptr().cast(), flags) }
 }
@@ -92,42 +92,42 @@ pub(crate) fn open_above_stdio(dir: BorrowedFd<'_>, path: &CStr, flags: OFlags) 
 /// # Safety
 ///
 /// A null follows the path.
-unsafe fn open(dir: BorrowedFd<'_>, path: *const u8, flags: OFlags) -> Result<OwnedFd, Errno> {
+unsafe fn open(dir: BorrowedFd<'_>, path: *const u8, flags: OFlags) -> Result<OwnedFd, Code> {
     let flags = flags.bits() | k::O_NOCTTY | k::O_LARGEFILE | k::O_CLOEXEC;
     // SAFETY: the caller vouches for the path.
     above_stdio(unsafe { make(dir.as_raw_fd() as usize, path as usize, flags as usize, 0o644, k::__NR_openat) }?)
 }
 
-pub(crate) fn pidfd_open(pid: Pid) -> Result<OwnedFd, Errno> {
+pub(crate) fn pidfd_open(pid: Pid) -> Result<OwnedFd, Code> {
     // SAFETY: numbers only.
     unsafe { make(pid.as_raw_nonzero().get() as usize, 0, 0, 0, k::__NR_pidfd_open) }
 }
 
 /// A duplicate that is none of the standard streams.
-pub(crate) fn dup_above_stdio(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+pub(crate) fn dup_above_stdio(fd: BorrowedFd<'_>) -> Result<OwnedFd, Code> {
     // SAFETY: numbers only.
     unsafe { make(fd.as_raw_fd() as usize, k::F_DUPFD_CLOEXEC as usize, 3, 0, FCNTL) }
 }
 
 /// The descriptor, or if it has landed on 0, 1 or 2 a duplicate above, in its place.
-pub(crate) fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Errno> {
+pub(crate) fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Code> {
     if fd.as_raw_fd() > 2 { Ok(fd) } else { dup_above_stdio(borrow(&fd)) }
 }
 
 /// The end to read and the end to write, both closed by execve(2).
-pub(crate) fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
+pub(crate) fn pipe() -> Result<(OwnedFd, OwnedFd), Code> {
     let mut ends = [0_u32; 2];
     // SAFETY: the kernel writes two numbers there.
-    unsafe { call(k::__NR_pipe2, ends.as_mut_ptr() as usize, k::O_CLOEXEC as usize, 0, 0) }?;
+    unsafe { call(k::__NR_pipe2, ends.as_mut_ptr() as usize, k::O_CLOEXEC as usize, 0) }?;
     let [read, write] = ends;
     // SAFETY: the kernel has just made them.
     Ok((unsafe { owned(read) }, unsafe { owned(write) }))
 }
 
 /// The string that ends at the first null. `from_bytes_until_nul` searches by words, in 150 bytes of code.
-pub(crate) fn c_str(bytes: &[u8]) -> Result<&CStr, Errno> {
-    let length = bytes.iter().position(|byte| *byte == 0).ok_or(Errno::INVAL)?;
-    let string = bytes.get(..=length).ok_or(Errno::INVAL)?;
+pub(crate) fn c_str(bytes: &[u8]) -> Result<&CStr, Code> {
+    let length = bytes.iter().position(|byte| *byte == 0).ok_or(Code::INVAL)?;
+    let string = bytes.get(..=length).ok_or(Code::INVAL)?;
     // SAFETY: its first null is its last byte.
     Ok(unsafe { CStr::from_bytes_with_nul_unchecked(string) })
 }

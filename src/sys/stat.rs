@@ -1,9 +1,9 @@
 //! What `/proc/PID/stat` tells of a process.
 
+use super::code::Code;
 use super::decimal::digits;
 use rustix::fd::AsRawFd;
 use rustix::fs::{CWD, Mode, OFlags};
-use rustix::io::Errno;
 use rustix::process::{Pid, getpid};
 
 /// The bit of proc(5)'s field 9, `flags`, that says "has forked, and not called execve since".
@@ -14,9 +14,9 @@ const PF_FORKNOEXEC: u32 = 0x40;
 ///
 /// Not inlined, so that the text does not stay on the caller's stack.
 #[inline(never)]
-pub(crate) fn has_executed(pid: Pid) -> Result<bool, Errno> {
+pub(crate) fn has_executed(pid: Pid) -> Result<bool, Code> {
     if !shows_us() {
-        return Err(Errno::SRCH);
+        return Err(Code::SRCH);
     }
     let mut path = [0; 24];
     let mut line = [0; 11];
@@ -27,7 +27,7 @@ pub(crate) fn has_executed(pid: Pid) -> Result<bool, Errno> {
     let mut text = [0; 160];
     let file = super::openat(CWD, path, OFlags::CLOEXEC, Mode::empty())?;
     let length = super::read(file.as_raw_fd(), &mut text)?;
-    Ok(flags(text.get(..length).unwrap_or_default()) & PF_FORKNOEXEC == 0)
+    Ok(flags(text.get(..length as usize).unwrap_or_default()) & PF_FORKNOEXEC == 0)
 }
 
 /// Whether `/proc` is that of this pid namespace: its `self` names the asker there.

@@ -3,6 +3,7 @@
 //! Its `fork` runs the atfork handlers and renews the thread id it keeps; its `set*id` change
 //! every thread, where the system call changes one.
 
+use super::code::Code;
 use core::ffi::c_int;
 use core::ops::Range;
 use rustix::io::Errno;
@@ -23,18 +24,18 @@ unsafe extern "C" {
 }
 
 /// glibc and musl answer -1 and leave the reason in `errno`.
-fn result(ret: c_int) -> Result<c_int, Errno> {
+fn result(ret: c_int) -> Result<c_int, Code> {
     if ret >= 0 {
         return Ok(ret);
     }
     // SAFETY: the library returns the place of this thread's `errno`, valid as long as the thread.
-    Err(Errno::from_raw_os_error(unsafe { *__errno_location() }))
+    Err(Errno::from_raw_os_error(unsafe { *__errno_location() }).into())
 }
 
 /// # Safety
 ///
 /// With more than one thread, the child calls async-signal-safe functions only.
-pub(crate) unsafe fn fork() -> Result<Option<Pid>, Errno> {
+pub(crate) unsafe fn fork() -> Result<Option<Pid>, Code> {
     // SAFETY: the caller vouches for the child.
     result(unsafe { libc_fork() }).map(Pid::from_raw)
 }
@@ -43,17 +44,17 @@ pub(crate) fn exit(status: i32) -> ! {
     _exit(status)
 }
 
-pub(crate) fn setgroups(groups: &[Gid]) -> Result<(), Errno> {
+pub(crate) fn setgroups(groups: &[Gid]) -> Result<(), Code> {
     // SAFETY: `Gid` is a transparent u32, and the list outlives the call.
     result(unsafe { libc_setgroups(groups.len(), groups.as_ptr().cast()) }).map(drop)
 }
 
-pub(crate) fn setresgid(gid: Gid) -> Result<(), Errno> {
+pub(crate) fn setresgid(gid: Gid) -> Result<(), Code> {
     let gid = gid.as_raw();
     result(libc_setresgid(gid, gid, gid)).map(drop)
 }
 
-pub(crate) fn setresuid(uid: Uid) -> Result<(), Errno> {
+pub(crate) fn setresuid(uid: Uid) -> Result<(), Code> {
     let uid = uid.as_raw();
     result(libc_setresuid(uid, uid, uid)).map(drop)
 }

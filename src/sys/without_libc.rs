@@ -1,10 +1,10 @@
 //! Without a C library: the system calls.
 
 use super::arch::syscall4;
+use super::code::Code;
 use super::kernel::call;
 use core::ops::Range;
 use linux_raw_sys::general as k;
-use rustix::io::Errno;
 use rustix::process::{Gid, Pid, Uid};
 
 // The 32-bit architectures that are older than 32-bit ids have them under names of their own.
@@ -20,15 +20,14 @@ mod ids {
 /// # Safety
 ///
 /// With more than one thread, the child calls async-signal-safe functions only.
-pub(crate) unsafe fn fork() -> Result<Option<Pid>, Errno> {
+pub(crate) unsafe fn fork() -> Result<Option<Pid>, Code> {
     // All architectures agree on the order of these arguments as long as all but the first are
     // zero; the fifth is not read without a flag that names it.
     // SAFETY: no memory is shared and no stack given: the child goes on in a copy of this one.
-    unsafe { call(k::__NR_clone, k::SIGCHLD as usize, 0, 0, 0) }.map(|pid| Pid::from_raw(pid as i32))
+    unsafe { call(k::__NR_clone, k::SIGCHLD as usize, 0, 0) }.map(|pid| Pid::from_raw(pid as i32))
 }
 
 // A call that does not return is not inlined unless asked for.
-#[allow(clippy::inline_always)]
 #[inline(always)]
 pub(crate) fn exit(status: i32) -> ! {
     loop {
@@ -42,24 +41,24 @@ pub(crate) fn exit(status: i32) -> ! {
 /// # Safety
 ///
 /// That of the system call `nr` with these arguments.
-unsafe fn change_ids(nr: u32, a: usize, b: usize, c: usize) -> Result<(), Errno> {
+unsafe fn change_ids(nr: u32, a: usize, b: usize, c: usize) -> Result<(), Code> {
     super::alone()?;
     // SAFETY: the caller answers for the call.
-    unsafe { call(nr, a, b, c, 0) }.map(drop)
+    unsafe { call(nr, a, b, c) }.map(drop)
 }
 
-pub(crate) fn setgroups(groups: &[Gid]) -> Result<(), Errno> {
+pub(crate) fn setgroups(groups: &[Gid]) -> Result<(), Code> {
     // SAFETY: the kernel reads so many numbers, which `Gid` is one of.
     unsafe { change_ids(ids::SETGROUPS, groups.len(), groups.as_ptr() as usize, 0) }
 }
 
-pub(crate) fn setresgid(gid: Gid) -> Result<(), Errno> {
+pub(crate) fn setresgid(gid: Gid) -> Result<(), Code> {
     let gid = gid.as_raw() as usize;
     // SAFETY: numbers only.
     unsafe { change_ids(ids::SETRESGID, gid, gid, gid) }
 }
 
-pub(crate) fn setresuid(uid: Uid) -> Result<(), Errno> {
+pub(crate) fn setresuid(uid: Uid) -> Result<(), Code> {
     let uid = uid.as_raw() as usize;
     // SAFETY: numbers only.
     unsafe { change_ids(ids::SETRESUID, uid, uid, uid) }

@@ -6,6 +6,7 @@
 #![no_std]
 #![no_main]
 
+use core::mem::ManuallyDrop;
 use daemon_steps::{
     EnvBlock, Fork, Ids, Notifier, Outcome, PidFile, SignalSet, Step, ThinCStr, block_signals, chdir, close_from,
     drop_privileges, exit, fill_stdio, fork_unchecked, keep_env, ready_pipe, reset_signals, set_signal_mask, setsid, stdio_null,
@@ -36,7 +37,7 @@ fn take_steps(argv: &[Option<ThinCStr<'static>>], env: &EnvBlock<'static>, at: &
     unsafe { close_from(3) }?;
     *at = Step::LockPidFile;
     let path = argv.get(1).copied().flatten().ok_or(Errno::INVAL)?;
-    let file = PidFile::lock(path.as_c_str())?;
+    let file = ManuallyDrop::new(PidFile::lock(path.as_c_str())?);
     *at = Step::ResetSignals;
     block_signals(SignalSet::ALL)?;
     reset_signals()?;
@@ -56,12 +57,12 @@ fn take_steps(argv: &[Option<ThinCStr<'static>>], env: &EnvBlock<'static>, at: &
     }
     drop(waiter);
     if let Err(errno) = become_daemon(&file, &notifier, at) {
-        notifier.failed(at.failed(errno))?;
-        return Ok(1);
+        let _ = notifier.failed(at.failed(errno));
+        exit(1);
     }
     notifier.ready()?;
     wait_signal(SignalSet::from(Signal::TERM), None)?;
-    file.remove()?;
+    ManuallyDrop::into_inner(file).remove()?;
     Ok(0)
 }
 
