@@ -7,7 +7,7 @@ use crate::fd::{close_except, fill_stdio};
 use crate::fork::{Fork, exit, fork};
 use crate::ids::{Ids, drop_privileges, set_no_new_privs};
 use crate::pidfile::PidFile;
-use crate::ready::{Notifier, Outcome, ready_pipe};
+use crate::ready::{Notifier, Outcome, exit_status, ready_pipe};
 use crate::reap::set_child_subreaper;
 use crate::session::setsid;
 use crate::signal::{SignalSet, block_signals, reset_signals, set_signal_mask};
@@ -223,18 +223,6 @@ pub fn daemonize<'p>(plan: &Plan<'_, 'p>) -> Result<Daemon<'p>, Error> {
     match detach(plan)? {
         Detached::Daemon(daemon) => Ok(daemon),
         Detached::Caller(outcome) => exit(exit_status(outcome)),
-    }
-}
-
-/// The daemon's word as an exit status: see [`daemonize`].
-#[must_use]
-pub fn exit_status(outcome: Outcome) -> i32 {
-    match outcome {
-        Outcome::Ready(_) => 0,
-        Outcome::Died(Some(status)) => {
-            status.exit_status().or(status.terminating_signal().map(|signal| 128 + signal)).unwrap_or(1).max(1)
-        }
-        Outcome::Failed(_) | Outcome::Died(None) => 1,
     }
 }
 

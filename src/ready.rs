@@ -4,11 +4,11 @@
 //! {step, errno}. End-of-file without the last word means that it has ended, or executed a program.
 
 use crate::error::{Error, Step};
-use crate::sys::{Deadline, above_stdio, dup_above_stdio, has_executed, pause, pidfd_open, pipe};
+use crate::sys::{self, Deadline, above_stdio, dup_above_stdio, has_executed, pause, pidfd_open, pipe};
 use core::cell::Cell;
 use core::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, read, retry_on_intr, write};
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpid, getppid, kill_process, kill_process_group,
@@ -99,6 +99,18 @@ pub enum Outcome {
     Died(Option<WaitStatus>),
 }
 
+/// The daemon's word as an exit status: see [`daemonize`](crate::daemonize).
+#[must_use]
+pub fn exit_status(outcome: Outcome) -> i32 {
+    match outcome {
+        Outcome::Ready(_) => 0,
+        Outcome::Died(Some(status)) => {
+            status.exit_status().or(status.terminating_signal().map(|signal| 128 + signal)).unwrap_or(1).max(1)
+        }
+        Outcome::Failed(_) | Outcome::Died(None) => 1,
+    }
+}
+
 /// The side that waits.
 #[derive(Debug)]
 pub struct Waiter {
@@ -176,6 +188,57 @@ impl Waiter {
             0 => Ok(None),
             8 => Word::from_bytes(bytes).map(Some).ok_or(Errno::PROTO),
             _ => Err(Errno::PROTO),
+        }
+    }
+}
+
+impl Waiter {
+    /// What a process waits for whose memory has gone to the daemon; where there is nobody to return to it ends with the daemon's word.
+    pub(crate) fn watch(&self, notifier: &Notifier, timeout: Option<Duration>) -> sys::Watch {
+        sys::Watch {
+            pipe: self.pipe.as_raw_fd(),
+            notifier: notifier.descriptors().map(|fd| fd.as_raw_fd()),
+            ready: Word::Ready.to_bytes(),
+            deadline: Deadline::after(timeout),
+            exit: |end| sys::exit(outcome(end).map_or(1, exit_status)),
+        }
+    }
+}
+
+/// What the daemon has come to, once it has left the memory that it was handed.
+pub(crate) fn outcome(end: &sys::End) -> Result<Outcome, Errno> {
+    let daemon = Pid::from_raw(end.daemon).ok_or(Errno::CHILD)?;
+    // Whatever signal its end is told with: none.
+    let all = WaitOptions::from_bits_retain(linux_raw_sys::general::__WALL);
+    let reap = || status(|| waitpid(Some(daemon), all));
+    match end.told.map(Word::from_bytes) {
+        _ if end.killed => {
+            reap();
+            Err(Errno::TIMEDOUT)
+        }
+        Some(Some(Word::Failed(error))) => {
+            reap();
+            Ok(Outcome::Failed(error))
+        }
+        Some(_) => {
+            let _ = kill_process(daemon, Signal::KILL);
+            reap();
+            Err(Errno::PROTO)
+        }
+        None => {
+            for _ in 0..GRACE {
+                match waitpid(Some(daemon), all | WaitOptions::NOHANG) {
+                    Ok(None) => {}
+                    ended => return Ok(Outcome::Died(ended.ok().flatten().map(|(_, status)| status))),
+                }
+                match has_executed(daemon) {
+                    Ok(true) => break,
+                    Ok(false) => return Ok(Outcome::Died(reap())),
+                    // No /proc. One that ends has closed the pipe a moment before.
+                    Err(_) => pause(),
+                }
+            }
+            Ok(Outcome::Ready(daemon))
         }
     }
 }

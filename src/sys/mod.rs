@@ -5,6 +5,7 @@
 mod alone;
 mod clock;
 mod decimal;
+mod handoff;
 mod kernel;
 mod locks;
 mod open;
@@ -17,6 +18,11 @@ mod stat;
 #[cfg_attr(target_arch = "x86", path = "x86.rs")]
 mod arch;
 
+#[cfg_attr(target_arch = "x86_64", path = "handoff_x86_64.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "handoff_aarch64.rs")]
+#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), path = "handoff_none.rs")]
+mod handoff_arch;
+
 #[cfg_attr(feature = "std", path = "with_libc.rs")]
 #[cfg_attr(not(feature = "std"), path = "without_libc.rs")]
 mod process;
@@ -24,6 +30,7 @@ mod process;
 pub(crate) use alone::alone;
 pub(crate) use clock::{Deadline, pause};
 pub(crate) use decimal::{Decimal, number};
+pub(crate) use handoff::{End, Task, Watch, handoff};
 pub(crate) use kernel::{
     Change, Disposition, close, close_range, dup3, execve, getgroups, getresgid, getresuid, is_open, sigaction, sigdisposition,
     sigprocmask, sigtimedwait, tiocnotty, umask,
