@@ -6,7 +6,7 @@ use crate::pidfile::{Holder, holder};
 use crate::sys::{self, Deadline};
 use core::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{Signal, pidfd_send_signal};
 
@@ -46,15 +46,15 @@ pub enum Stopped {
 /// The kernel is asked again after the pidfd is open: a process that ended in between has lost its
 /// claim, so the pidfd cannot be that of a stranger who got the number. A number that no process has
 /// and that stays in the claim is that of a dead one, whose descriptors another shares (`CLONE_FILES`).
-fn open_holder(pid_file: impl AsFd) -> Result<(Holder, Option<OwnedFd>), Errno> {
-    let mut found = holder(&pid_file)?;
+fn open_holder(pid_file: &OwnedFd) -> Result<(Holder, Option<OwnedFd>), Errno> {
+    let mut found = holder(pid_file)?;
     for _ in 0..16 {
         let Holder::Running(pid) = found else { return Ok((found, None)) };
         let pidfd = match sys::pidfd_open(pid) {
             Err(Errno::SRCH) => None,
             pidfd => Some(pidfd?),
         };
-        let again = holder(&pid_file)?;
+        let again = holder(pid_file)?;
         if again == found && pidfd.is_some() {
             return Ok((found, pidfd));
         }
@@ -82,10 +82,10 @@ fn open_holder(pid_file: impl AsFd) -> Result<(Holder, Option<OwnedFd>), Errno> 
 ///
 /// ```no_run
 /// use daemon_steps::{open_pid_file, signal_holder};
-/// signal_holder(open_pid_file(c"/run/my.pid")?, rustix::process::Signal::HUP)?;
+/// signal_holder(&open_pid_file(c"/run/my.pid")?, rustix::process::Signal::HUP)?;
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
-pub fn signal_holder(pid_file: impl AsFd, signal: Signal) -> Result<Holder, Errno> {
+pub fn signal_holder(pid_file: &OwnedFd, signal: Signal) -> Result<Holder, Errno> {
     let (holder, pidfd) = open_holder(pid_file)?;
     match pidfd.map(|pidfd| pidfd_send_signal(pidfd, signal)) {
         Some(Err(Errno::SRCH)) => Ok(Holder::Nobody),
@@ -111,11 +111,11 @@ pub fn signal_holder(pid_file: impl AsFd, signal: Signal) -> Result<Holder, Errn
 ///
 /// ```no_run
 /// use daemon_steps::{Stop, Stopped, open_pid_file, stop};
-/// let stopped = stop(open_pid_file(c"/run/my.pid")?, &Stop { kill: true, ..Stop::default() })?;
+/// let stopped = stop(&open_pid_file(c"/run/my.pid")?, &Stop { kill: true, ..Stop::default() })?;
 /// assert_ne!(stopped, Stopped::StillRunning);
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
-pub fn stop(pid_file: impl AsFd, how: &Stop) -> Result<Stopped, Errno> {
+pub fn stop(pid_file: &OwnedFd, how: &Stop) -> Result<Stopped, Errno> {
     let (holder, pidfd) = open_holder(pid_file)?;
     let Some(pidfd) = pidfd else { return Ok(Stopped::NotRunning(holder)) };
     for signal in [how.signal, Signal::CONT] {

@@ -24,7 +24,7 @@ use core::ffi::CStr;
 /// assert!(block[1].is_none());
 /// ```
 pub fn keep_env(block: &EnvBlock<'_>, names: &[&CStr]) -> usize {
-    filter(block, |entry| names.iter().any(|name| is_named(entry, name)))
+    filter(block, names, true)
 }
 
 /// Drops the variables with these `names`; the number that is left.
@@ -44,18 +44,17 @@ pub fn keep_env(block: &EnvBlock<'_>, names: &[&CStr]) -> usize {
 /// assert_eq!(drop_env(Cell::from_mut(&mut block[..]).as_slice_of_cells(), &[c"NOTIFY_SOCKET"]), 1);
 /// ```
 pub fn drop_env(block: &EnvBlock<'_>, names: &[&CStr]) -> usize {
-    filter(block, |entry| !names.iter().any(|name| is_named(entry, name)))
+    filter(block, names, false)
 }
 
-/// Moves the wanted entries to the front, up to the first `None`, and makes the rest `None`.
-fn filter(block: &EnvBlock<'_>, wanted: impl Fn(&CStr) -> bool) -> usize {
-    let mut places = block.iter();
+/// Moves the entries that are named, or those that are not, to the front, up to the first `None`, and makes the rest `None`.
+fn filter(block: &EnvBlock<'_>, names: &[&CStr], named: bool) -> usize {
     let mut left = 0;
     for cell in block {
         let Some(entry) = cell.take() else { break };
-        if wanted(entry.as_c_str()) {
+        if is_among(entry.as_c_str().to_bytes(), names) == named {
             // There is a place: this entry's own, at the latest.
-            if let Some(place) = places.next() {
+            if let Some(place) = block.get(left) {
                 place.set(Some(entry));
             }
             left += 1;
@@ -64,7 +63,8 @@ fn filter(block: &EnvBlock<'_>, wanted: impl Fn(&CStr) -> bool) -> usize {
     left
 }
 
-/// Whether `entry` is `name=...`; a name ends at the first `=`.
-fn is_named(entry: &CStr, name: &CStr) -> bool {
-    matches!(entry.to_bytes().strip_prefix(name.to_bytes()), Some([b'=', ..])) && !name.to_bytes().contains(&b'=')
+/// Whether what stands before the first `=` is one of `names`.
+fn is_among(entry: &[u8], names: &[&CStr]) -> bool {
+    let equals = entry.iter().position(|byte| *byte == b'=');
+    equals.and_then(|equals| entry.get(..equals)).is_some_and(|found| names.iter().any(|name| name.to_bytes() == found))
 }

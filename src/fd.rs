@@ -6,7 +6,7 @@ use crate::sys;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
-use rustix::fs::{CWD, Mode, OFlags, RawDir};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
@@ -83,10 +83,9 @@ pub unsafe fn close_from(first: RawFd) -> Result<(), Errno> {
 /// # System calls
 ///
 /// `close_range` (5.9), one for each gap between the kept. If that is answered with an error (`ENOSYS`, or what a
-/// seccomp filter says): `openat` of `/proc/self/fd`, `getdents64`, and `close` for each; if the table is full
-/// (`EMFILE`), a `close` and a second `openat` come first.
+/// seccomp filter says), for each gap: `close`, `openat` of `/proc/self/fd`, `getdents64`, and `close` for each.
 /// If that fails, as without `/proc`: `prlimit64`, and `close` for each number below the hard limit of
-/// `RLIMIT_NOFILE`; descriptors above it, which were opened before the limit was lowered, then stay.
+/// `RLIMIT_NOFILE`; descriptors above it, which were opened before the limit was lowered, may stay.
 /// `fcntl(F_GETFD)` follows a `close` that fails with another error than `EBADF`.
 ///
 /// See [close_range(2)](https://man7.org/linux/man-pages/man2/close_range.2.html).
@@ -113,83 +112,76 @@ where
     unsafe { close_gaps(first.max(0), &|from| keep.clone().map(|fd| fd.as_raw_fd()).filter(|fd| *fd >= from).min()) }
 }
 
-/// The lowest kept number from this one on.
-type NextKept<'k> = &'k dyn Fn(RawFd) -> Option<RawFd>;
-
 /// # Safety
 ///
-/// That of [`close_except`]; of the other functions below as well.
-unsafe fn close_gaps(first: RawFd, keep: NextKept<'_>) -> Result<(), Errno> {
+/// That of [`close_except`]; of the other functions below as well. `next_kept` tells the lowest kept number from this one on.
+unsafe fn close_gaps(mut from: RawFd, next_kept: &dyn Fn(RawFd) -> Option<RawFd>) -> Result<(), Errno> {
+    while from < RawFd::MAX {
+        let end = next_kept(from).unwrap_or(RawFd::MAX);
+        if from < end {
+            // SAFETY: the caller vouches for what is between the kept.
+            unsafe { close_gap(from, end) }?;
+        }
+        from = end.saturating_add(1);
+    }
+    Ok(())
+}
+
+/// From `first` up to `end`, which stays.
+unsafe fn close_gap(first: RawFd, end: RawFd) -> Result<(), Errno> {
     // SAFETY: the caller vouches for what is closed, whichever way it is closed.
-    let done = unsafe { by_range(first, keep) };
+    let done = unsafe { sys::close_range(first, end - 1) };
     // SAFETY: as above.
-    let done = done.or_else(|_| unsafe { by_proc(first, keep) });
+    let done = done.or_else(|_| unsafe { by_proc(first, end) });
     // SAFETY: as above.
-    done.or_else(|_| unsafe { by_limit(first, keep) })
-}
-
-/// One call for each gap between the kept.
-unsafe fn by_range(mut from: RawFd, keep: NextKept<'_>) -> Result<(), Errno> {
-    while let Some(kept) = keep(from) {
-        if kept > from {
-            // SAFETY: the caller vouches for the descriptors in the gap.
-            unsafe { sys::close_range(from, kept as u32 - 1) }?;
-        }
-        match kept.checked_add(1) {
-            Some(next) => from = next,
-            None => return Ok(()),
-        }
-    }
-    // SAFETY: the caller vouches for the rest.
-    unsafe { sys::close_range(from, u32::MAX) }
-}
-
-/// Opens `/proc/self/fd`; if the table is full it closes one descriptor for that.
-unsafe fn open_proc(first: RawFd, keep: NextKept<'_>) -> Result<OwnedFd, Errno> {
-    let open = || sys::openat(CWD, c"/proc/self/fd", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-    match open() {
-        Err(Errno::MFILE) => {}
-        done => return done,
-    }
-    // All numbers below the limit are in use: the first that may be closed frees a place, or none does.
-    if let Some(fd) = (first..RawFd::MAX).find(|fd| keep(*fd) != Some(*fd)) {
-        // SAFETY: the caller vouches for it.
-        unsafe { close(fd) }?;
-    }
-    open()
+    done.or_else(|_| unsafe { by_limit(first, end) })
 }
 
 /// What `/proc/self/fd` lists.
-unsafe fn by_proc(first: RawFd, keep: NextKept<'_>) -> Result<(), Errno> {
-    // SAFETY: the caller vouches for what it may close.
-    let proc = unsafe { open_proc(first, keep) }?;
+unsafe fn by_proc(first: RawFd, end: RawFd) -> Result<(), Errno> {
+    // If the table of descriptors is full, this one's place is free now.
+    // SAFETY: the caller vouches for it.
+    unsafe { close(first) }?;
+    let proc = sys::openat(CWD, c"/proc/self/fd", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let mut buffer = [MaybeUninit::uninit(); 512];
-    // The place in this directory is the next number, so that closing those before it skips nothing.
-    let mut entries = RawDir::new(&proc, &mut buffer);
-    while let Some(entry) = entries.next() {
-        // `.` and `..` are no numbers.
-        let fd = sys::number(entry?.file_name().to_bytes()).map(|fd| fd as RawFd);
-        if let Some(fd) = fd.filter(|fd| *fd >= first && *fd != proc.as_raw_fd() && keep(*fd) != Some(*fd)) {
-            // SAFETY: the caller vouches for it.
-            unsafe { close(fd) }?;
+    loop {
+        // The place in this directory is the next number, so that closing those before it skips nothing.
+        let mut entries = sys::getdents(&proc, &mut buffer)?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        while let Some(fd) = next_number(&mut entries) {
+            if (first..end).contains(&fd) && fd != proc.as_raw_fd() {
+                // SAFETY: the caller vouches for it.
+                unsafe { close(fd) }?;
+            }
         }
     }
-    Ok(())
 }
 
-/// Every number that the process may have got.
-unsafe fn by_limit(first: RawFd, keep: NextKept<'_>) -> Result<(), Errno> {
-    for fd in (first..hard_limit()).filter(|fd| keep(*fd) != Some(*fd)) {
+/// The name of the first of the entries, which is taken off, as a number: -1 for `.` and `..`.
+fn next_number(entries: &mut &[u8]) -> Option<RawFd> {
+    // The inode's number, a place, this entry's length and type.
+    let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, a, b, _, name @ ..] = *entries else { return None };
+    *entries = entries.get(usize::from(u16::from_ne_bytes([*a, *b]))..).unwrap_or_default();
+    if name.starts_with(b".") {
+        return Some(-1);
+    }
+    Some(
+        name.iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .fold(0, |fd: RawFd, byte| fd.wrapping_mul(10).wrapping_add(RawFd::from(byte - b'0'))),
+    )
+}
+
+/// Every number that the process may have got: below the hard limit, because descriptors may exist above a lowered soft one.
+unsafe fn by_limit(first: RawFd, end: RawFd) -> Result<(), Errno> {
+    let limit = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    for fd in first..end.min(limit.try_into().unwrap_or(end)) {
         // SAFETY: the caller vouches for it.
         unsafe { close(fd) }?;
     }
     Ok(())
-}
-
-/// The hard limit, because descriptors may exist above a lowered soft one.
-fn hard_limit() -> RawFd {
-    let limit = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
-    limit.try_into().unwrap_or(RawFd::MAX)
 }
 
 /// Closes one. Whatever error close(2) reports, it is gone, unless the call itself was denied.
@@ -230,7 +222,7 @@ unsafe fn close(fd: RawFd) -> Result<(), Errno> {
 /// ```
 pub unsafe fn dup3(old: impl AsFd, new: RawFd, cloexec: bool) -> Result<(), Errno> {
     // SAFETY: the caller vouches for `new`.
-    unsafe { sys::dup3(old.as_fd(), new, cloexec) }
+    unsafe { sys::dup3(old.as_fd().as_raw_fd(), new, cloexec) }
 }
 
 /// Opens a file, which never becomes the controlling terminal; in a directory, or `CWD`.

@@ -3,7 +3,6 @@
 use crate::sys;
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
-use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
 /// Whom to become, by number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -122,14 +121,11 @@ pub fn drop_privileges(ids: &Ids<'_>) -> Result<(), Errno> {
     }
     setresgid(ids.gid)?;
     setresuid(ids.uid)?;
-    if !is_powerless()? {
-        let empty = CapabilitySet::empty();
-        set_capabilities(None, CapabilitySets { effective: empty, permitted: empty, inheritable: empty })?;
+    if !sys::is_powerless()? {
+        sys::drop_capabilities()?;
     }
-    let dropped = sys::getresuid()? == [ids.uid; 3]
-        && sys::getresgid()? == [ids.gid; 3]
-        && groups_are(ids.groups)? != Known::Different
-        && is_powerless()?;
+    let dropped =
+        sys::has_uid(ids.uid)? && sys::has_gid(ids.gid)? && groups_are(ids.groups)? != Known::Different && sys::is_powerless()?;
     if dropped { Ok(()) } else { Err(Errno::PERM) }
 }
 
@@ -143,25 +139,20 @@ enum Known {
 
 /// Whether the supplementary groups are these, in any order.
 fn groups_are(wanted: &[Gid]) -> Result<Known, Errno> {
-    let mut list = [0_u32; 64];
+    let mut list = [Gid::ROOT; 64];
     let length = match sys::getgroups(&mut list) {
-        Ok(length) => length,
         Err(Errno::INVAL) => {
             let as_many = sys::getgroups(&mut [])? == wanted.len();
             return Ok(if as_many { Known::AsMany } else { Known::Different });
         }
-        Err(errno) => return Err(errno),
+        length => length?,
     };
     let list = list.get(..length).unwrap_or_default();
-    let same =
-        wanted.iter().all(|gid| list.contains(&gid.as_raw())) && list.iter().all(|raw| wanted.contains(&Gid::from_raw(*raw)));
-    Ok(if same { Known::Same } else { Known::Different })
+    Ok(if are_among(wanted, list) && are_among(list, wanted) { Known::Same } else { Known::Different })
 }
 
-/// Whether the thread has no capability, and none that an execve(2) could bring back.
-fn is_powerless() -> Result<bool, Errno> {
-    let sets = capabilities(None)?;
-    Ok(sets.permitted.is_empty() && sets.effective.is_empty() && sets.inheritable.is_empty())
+fn are_among(some: &[Gid], all: &[Gid]) -> bool {
+    some.iter().all(|gid| all.contains(gid))
 }
 
 /// Sets `no_new_privs`: no execve(2) from here on grants a privilege, set-user-ID or other.

@@ -10,12 +10,12 @@
 //! The three that can be asked are asked in the order 2, 0, 1, so that a claim in between is seen as
 //! "starting" or "running", never as "left behind".
 
-use crate::sys::{self, Decimal, Locker};
+use crate::sys::{self, Decimal, Inode, Locker, borrow};
 use core::ffi::CStr;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, ftruncate, statat, unlinkat};
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, flock, ftruncate, unlinkat};
 use rustix::io::{Errno, FdFlags, fcntl_setfd, pwrite, retry_on_intr};
-use rustix::process::{Pid, geteuid, getpid};
+use rustix::process::{Pid, Uid, geteuid, getpid};
 
 const CLAIM: u8 = 0;
 const LOCKED: u8 = 1;
@@ -66,7 +66,8 @@ impl<'p> PidFile<'p> {
     ///
     /// # Errors
     ///
-    /// * `EWOULDBLOCK`: another instance, or a foreign program, has it locked: ask [`holder`].
+    /// * `EWOULDBLOCK`: another instance has it locked: ask [`holder`].
+    /// * `EBUSY`: a foreign program has had it locked for half a second.
     /// * `ELOOP`: a symlink at `path`. `EISDIR`: a directory, or no name. `EINVAL`: a FIFO, a device or a socket.
     /// * `EPERM`: the file is another user's. `EMLINK`: it has a second name (hard link).
     /// * `ENAMETOOLONG`: 4,096 bytes or more, or one component of more than 255.
@@ -77,7 +78,7 @@ impl<'p> PidFile<'p> {
     /// # System calls
     ///
     /// `openat` of the directory (again for each 256 bytes of path), `geteuid`, `newfstatat`, `openat`, `flock`,
-    /// `fcntl(F_OFD_SETLK)` (3.15), `fstat`, `newfstatat`, `ftruncate`; `close` and all from the first `newfstatat` on again if
+    /// `fcntl(F_OFD_SETLK)` (3.15), `newfstatat` twice, `ftruncate`; `close` and all from the first `newfstatat` on again if
     /// the file was replaced meanwhile; `fcntl(F_DUPFD_CLOEXEC)` and `close` if a standard stream was closed. If a lock
     /// is held: `fcntl(F_GETLK)`, and `ppoll` and the locks again while nobody stands behind it.
     ///
@@ -95,9 +96,13 @@ impl<'p> PidFile<'p> {
     /// ```
     pub fn lock(path: &'p CStr) -> Result<Self, Errno> {
         let (dir, name) = parent(path)?;
-        let (file, stat) = open_locked(&dir, name, OFlags::CREATE)?;
-        ftruncate(&file, 0)?;
-        Ok(Self { file, dir: Some(dir), name, was_left: stat.st_size > 0 })
+        let file = open_locked(dir, name, OFlags::CREATE)?;
+        file.truncate()?;
+        Ok(file)
+    }
+
+    fn truncate(&self) -> Result<(), Errno> {
+        ftruncate(borrow(&self.file), 0)
     }
 
     /// Whether `lock` found something in the file: a former instance ended without removing it, or somebody else has put it there.
@@ -135,14 +140,13 @@ impl<'p> PidFile<'p> {
     /// # Ok::<(), rustix::io::Errno>(())
     /// ```
     pub fn claim(&self) -> Result<(), Errno> {
-        sys::setlk(&self.file, CLAIM)?;
-        sys::setlk_description(&self.file, CLAIMED)?;
-        let pid = Decimal::of(getpid().as_raw_nonzero().get().unsigned_abs());
-        let mut line = [b'\n'; 11];
-        line.iter_mut().zip(pid.digits()).for_each(|(to, digit)| *to = *digit);
-        let line = line.get(..=pid.digits().len()).unwrap_or_default();
+        let file = borrow(&self.file);
+        sys::setlk(file, CLAIM)?;
+        sys::setlk_description(file, CLAIMED)?;
+        let pid = Decimal::of(getpid().as_raw_nonzero().get() as u32);
+        let line = pid.line();
         // Eleven bytes into an empty file: the kernel writes them all or none.
-        if retry_on_intr(|| pwrite(&self.file, line, 0))? == line.len() { Ok(()) } else { Err(Errno::NOSPC) }
+        if retry_on_intr(|| pwrite(file, line, 0))? == line.len() { Ok(()) } else { Err(Errno::NOSPC) }
     }
 
     /// Whether the file is still the one at its path: somebody may have removed or replaced it.
@@ -157,7 +161,7 @@ impl<'p> PidFile<'p> {
     ///
     /// # System calls
     ///
-    /// `fstat`, `newfstatat`.
+    /// `newfstatat` twice.
     ///
     /// See [stat(2)](https://man7.org/linux/man-pages/man2/stat.2.html).
     ///
@@ -171,9 +175,11 @@ impl<'p> PidFile<'p> {
     /// # Ok::<(), rustix::io::Errno>(())
     /// ```
     pub fn verify(&self) -> Result<(), Errno> {
-        let dir = self.dir.as_ref().ok_or(Errno::BADF)?;
-        let at_path = statat(dir, self.name, AtFlags::SYMLINK_NOFOLLOW)?;
-        if same(&fstat(&self.file)?, &at_path) { Ok(()) } else { Err(Errno::STALE) }
+        at_path(borrow(&self.file), self.directory()?, self.name, &mut Inode::default())
+    }
+
+    fn directory(&self) -> Result<BorrowedFd<'_>, Errno> {
+        self.dir.as_ref().map(borrow).ok_or(Errno::BADF)
     }
 
     /// Removes the file if it is still this one, and closes it.
@@ -191,7 +197,7 @@ impl<'p> PidFile<'p> {
     ///
     /// # System calls
     ///
-    /// `fstat`, `newfstatat`, `unlinkat`, `close`; `ftruncate` where the name cannot be removed.
+    /// `newfstatat` twice, `unlinkat`, `close`; `ftruncate` where the name cannot be removed.
     ///
     /// See [unlink(2)](https://man7.org/linux/man-pages/man2/unlink.2.html).
     ///
@@ -203,12 +209,8 @@ impl<'p> PidFile<'p> {
     /// # Ok::<(), rustix::io::Errno>(())
     /// ```
     pub fn remove(self) -> Result<(), Errno> {
-        let unlinked = match (&self.dir, self.verify()) {
-            (Some(dir), Ok(())) => unlinkat(dir, self.name, AtFlags::empty()),
-            (_, refused) => refused,
-        };
-        match unlinked {
-            Err(Errno::BADF | Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::BUSY) => ftruncate(&self.file, 0),
+        match self.verify().and_then(|()| unlinkat(self.directory()?, self.name, AtFlags::empty())) {
+            Err(Errno::BADF | Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::BUSY) => self.truncate(),
             done => done,
         }
     }
@@ -234,7 +236,7 @@ impl<'p> PidFile<'p> {
     /// # Ok::<(), rustix::io::Errno>(())
     /// ```
     pub fn keep_across_exec(&self) -> Result<(), Errno> {
-        fcntl_setfd(&self.file, FdFlags::empty())
+        fcntl_setfd(borrow(&self.file), FdFlags::empty())
     }
 
     /// Closes the directory that [`PidFile::lock`] opened: after a [`chroot`](crate::chroot) it would lead out.
@@ -259,8 +261,8 @@ impl<'p> PidFile<'p> {
     /// The descriptors that [`close_except`](crate::close_except) must keep.
     #[must_use]
     pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
-        let file = self.file.as_fd();
-        [file, self.dir.as_ref().map_or(file, AsFd::as_fd)]
+        let file = borrow(&self.file);
+        [file, self.dir.as_ref().map_or(file, borrow)]
     }
 }
 
@@ -274,7 +276,7 @@ impl<'p> PidFile<'p> {
 ///
 /// # System calls
 ///
-/// `openat` of the directory (again for each 256 bytes of path), `newfstatat`, `openat`, `fstat`, `close`.
+/// `openat` of the directory (again for each 256 bytes of path), `newfstatat`, `openat`, `newfstatat`, `close`.
 ///
 /// See [open(2)](https://man7.org/linux/man-pages/man2/open.2.html).
 ///
@@ -283,9 +285,14 @@ impl<'p> PidFile<'p> {
 /// ```
 pub fn open_pid_file(path: &CStr) -> Result<OwnedFd, Errno> {
     let (dir, name) = parent(path)?;
-    regular(&statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?)?;
-    let file = open(&dir, name, OFlags::RDONLY)?;
-    regular(&fstat(&file)?)?;
+    let dir = borrow(&dir);
+    // Looked at before it is opened: opening a device may do things.
+    let mut inode = Inode::default();
+    sys::stat(dir, name, &mut inode)?;
+    regular(&inode)?;
+    let file = open(dir, name, FILE | OFlags::RDONLY)?;
+    sys::stat(borrow(&file), c"", &mut inode)?;
+    regular(&inode)?;
     Ok(file)
 }
 
@@ -317,30 +324,33 @@ pub fn open_pid_file(path: &CStr) -> Result<OwnedFd, Errno> {
 /// # let path = std::ffi::CString::new(dir.path().join("my.pid").to_str().unwrap()).unwrap();
 /// # drop(daemon_steps::PidFile::lock(&path)?);
 /// use daemon_steps::{Holder, holder, open_pid_file};
-/// assert_eq!(holder(open_pid_file(&path)?)?, Holder::Nobody);
+/// assert_eq!(holder(&open_pid_file(&path)?)?, Holder::Nobody);
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
-pub fn holder(pid_file: impl AsFd) -> Result<Holder, Errno> {
-    let mut found = ask(pid_file.as_fd())?;
-    for _ in 0..GRACE {
-        if found != Holder::LeftBehind {
-            break;
+pub fn holder(pid_file: &OwnedFd) -> Result<Holder, Errno> {
+    let mut grace = GRACE;
+    loop {
+        match ask(borrow(pid_file)) {
+            Ok(Holder::LeftBehind) if grace > 0 => {
+                grace -= 1;
+                sys::pause();
+            }
+            answer => return answer,
         }
-        sys::pause();
-        found = ask(pid_file.as_fd())?;
     }
-    Ok(found)
 }
 
 fn ask(file: BorrowedFd<'_>) -> Result<Holder, Errno> {
-    if sys::getlk(file, CLAIMED)? == Some(Locker::Description) {
-        return Ok(match sys::getlk(file, CLAIM)? {
-            Some(Locker::Process(pid)) => Pid::from_raw(pid as i32).map_or(Holder::OutOfSight, Holder::Running),
+    Ok(if sys::getlk(file, CLAIMED)? == Locker::Description {
+        match sys::getlk(file, CLAIM)? {
+            Locker::Process(pid) => pid.map_or(Holder::OutOfSight, Holder::Running),
             _ => Holder::LeftBehind,
-        });
-    }
-    let locked = sys::getlk(file, LOCKED)? == Some(Locker::Description);
-    Ok(if locked { Holder::Starting } else { Holder::Nobody })
+        }
+    } else if sys::getlk(file, LOCKED)? == Locker::Description {
+        Holder::Starting
+    } else {
+        Holder::Nobody
+    })
 }
 
 /// Removes a pid file that nobody holds; whether it did.
@@ -350,7 +360,7 @@ fn ask(file: BorrowedFd<'_>) -> Result<Holder, Errno> {
 ///
 /// # Errors
 ///
-/// * Those of [`PidFile::lock`], except `EWOULDBLOCK`; and those of [`PidFile::remove`].
+/// * Those of [`PidFile::lock`], except `EWOULDBLOCK` and `EBUSY`; and those of [`PidFile::remove`].
 ///
 /// # System calls
 ///
@@ -367,76 +377,80 @@ fn ask(file: BorrowedFd<'_>) -> Result<Holder, Errno> {
 /// ```
 pub fn remove_left_over(path: &CStr) -> Result<bool, Errno> {
     let (dir, name) = parent(path)?;
-    let locked = open_locked(&dir, name, OFlags::empty());
-    let (file, stat) = match locked {
-        Err(Errno::WOULDBLOCK | Errno::NOENT) => return Ok(false),
-        locked => locked?,
-    };
-    PidFile { file, dir: Some(dir), name, was_left: stat.st_size > 0 }.remove()?;
-    Ok(true)
+    match open_locked(dir, name, OFlags::empty()) {
+        Err(Errno::WOULDBLOCK | Errno::NOENT) => Ok(false),
+        file => file?.remove().map(|()| true),
+    }
 }
 
 /// Opens and locks the file that stands at the name when both are done. `create` says that it is for a start.
-fn open_locked(dir: &OwnedFd, name: &CStr, create: OFlags) -> Result<(OwnedFd, Stat), Errno> {
+fn open_locked(dir: OwnedFd, name: &CStr, create: OFlags) -> Result<PidFile<'_>, Errno> {
     let me = geteuid();
-    let acceptable = |stat: &Stat| {
-        regular(stat)?;
-        match stat {
-            _ if stat.st_uid != me.as_raw() => Err(Errno::PERM),
-            _ if stat.st_nlink > 1 => Err(Errno::MLINK),
-            _ => Ok(()),
-        }
-    };
+    let mut inode = Inode::default();
     for _ in 0..16 {
-        // Looked at before it is opened: opening a device may do things.
-        match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => acceptable(&stat)?,
-            Err(Errno::NOENT) if !create.is_empty() => {}
-            Err(errno) => return Err(errno),
-        }
-        let file = open(dir, name, OFlags::RDWR | create)?;
-        take(&file, !create.is_empty())?;
-        let stat = fstat(&file)?;
-        match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(at_path) if same(&stat, &at_path) => {
-                acceptable(&stat)?;
-                return Ok((file, stat));
-            }
+        match try_open_locked(borrow(&dir), name, create, me, &mut inode) {
             // The former holder has removed it, or somebody has replaced it: try the new one.
-            Ok(_) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err(errno),
+            Err(Errno::STALE) => {}
+            file => return Ok(PidFile { file: file?, dir: Some(dir), name, was_left: !inode.is_empty }),
         }
     }
     Err(Errno::STALE)
 }
 
+/// `ESTALE` if the name has come to be another's.
+fn try_open_locked(dir: BorrowedFd<'_>, name: &CStr, create: OFlags, me: Uid, inode: &mut Inode) -> Result<OwnedFd, Errno> {
+    // Looked at before it is opened: opening a device may do things.
+    match sys::stat(dir, name, inode) {
+        Err(Errno::NOENT) if !create.is_empty() => {}
+        seen => seen.and_then(|()| acceptable(inode, me))?,
+    }
+    let file = open(dir, name, FILE | OFlags::RDWR | create)?;
+    take(&file, !create.is_empty())?;
+    match at_path(borrow(&file), dir, name, inode) {
+        Err(Errno::NOENT) => Err(Errno::STALE),
+        seen => seen.and_then(|()| acceptable(inode, me)).map(|()| file),
+    }
+}
+
 /// Takes the flock, and for a start the mark. Held with nobody behind it, a lock is held for an instant: by
 /// [`remove_left_over`], by a probe of another program, by a `lock` that is about to mark it.
 fn take(file: &OwnedFd, start: bool) -> Result<(), Errno> {
-    let try_lock = || {
-        retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockExclusive))?;
-        if start { sys::setlk_description(file, LOCKED) } else { Ok(()) }
-    };
-    let mut locked = try_lock();
-    let pauses = if start { PATIENCE } else { 0 };
-    for _ in 0..pauses {
-        if locked != Err(Errno::WOULDBLOCK) || holder(file)? != Holder::Nobody {
-            break;
+    let mut patience = PATIENCE;
+    loop {
+        match try_take(borrow(file), start) {
+            Err(Errno::WOULDBLOCK) if start && holder(file)? == Holder::Nobody => {
+                patience = patience.checked_sub(1).ok_or(Errno::BUSY)?;
+                sys::pause();
+            }
+            taken => return taken,
         }
-        sys::pause();
-        locked = try_lock();
     }
-    locked
 }
 
-/// Opens above the standard streams, without following, waiting, or becoming anybody's terminal.
-fn open(dir: &OwnedFd, name: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
-    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    sys::above_stdio(sys::openat(dir.as_fd(), name, flags, Mode::from_raw_mode(0o644))?)
+fn try_take(file: BorrowedFd<'_>, start: bool) -> Result<(), Errno> {
+    retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockExclusive))?;
+    if start { sys::setlk_description(file, LOCKED) } else { Ok(()) }
 }
 
-fn regular(stat: &Stat) -> Result<(), Errno> {
-    match FileType::from_raw_mode(stat.st_mode) {
+/// Whether the file is what stands at the name: `ESTALE` if that is another.
+fn at_path(file: BorrowedFd<'_>, dir: BorrowedFd<'_>, name: &CStr, inode: &mut Inode) -> Result<(), Errno> {
+    sys::stat(file, c"", inode)?;
+    let id = inode.id;
+    sys::stat(dir, name, inode)?;
+    if id == inode.id { Ok(()) } else { Err(Errno::STALE) }
+}
+
+fn acceptable(inode: &Inode, me: Uid) -> Result<(), Errno> {
+    regular(inode)?;
+    match inode {
+        _ if inode.uid != me.as_raw() => Err(Errno::PERM),
+        _ if inode.links > 1 => Err(Errno::MLINK),
+        _ => Ok(()),
+    }
+}
+
+fn regular(inode: &Inode) -> Result<(), Errno> {
+    match FileType::from_raw_mode(inode.mode) {
         FileType::RegularFile => Ok(()),
         FileType::Symlink => Err(Errno::LOOP),
         FileType::Directory => Err(Errno::ISDIR),
@@ -444,8 +458,12 @@ fn regular(stat: &Stat) -> Result<(), Errno> {
     }
 }
 
-fn same(a: &Stat, b: &Stat) -> bool {
-    (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
+/// Without following, waiting, or becoming anybody's terminal.
+const FILE: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK);
+
+/// Opens above the standard streams.
+fn open(dir: BorrowedFd<'_>, name: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+    sys::above_stdio(sys::openat(dir, name, flags | OFlags::CLOEXEC, Mode::from_raw_mode(0o644))?)
 }
 
 /// The open directory and the name in it.
@@ -453,35 +471,28 @@ fn same(a: &Stat, b: &Stat) -> bool {
 /// openat(2) wants a null at the end of the directory's path, where a slash stands, so that path
 /// is copied; in pieces, because a buffer of `PATH_MAX` is more stack than all else here together.
 fn parent(path: &CStr) -> Result<(OwnedFd, &CStr), Errno> {
-    let mut rest = path.to_bytes_with_nul();
-    if rest.len() > 4096 {
+    if path.count_bytes() >= 4096 {
         return Err(Errno::NAMETOOLONG);
     }
-    let mut dir =
-        sys::openat(CWD, if rest.starts_with(b"/") { c"/" } else { c"." }, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let (mut dir, mut name) = (None, path);
     loop {
-        // What follows a piece is relative: were the cut between two slashes, the second would lead to the root.
-        while let [b'/', more @ ..] = rest {
-            rest = more;
-        }
-        let mut piece = [0; 256];
         let mut length = 0;
-        for (at, (to, from)) in piece.iter_mut().zip(rest).enumerate() {
-            *to = *from;
-            if *from == b'/' {
-                length = at;
+        for (at, byte) in name.to_bytes().iter().take(256).enumerate() {
+            if *byte == b'/' {
+                length = at + 1;
             }
         }
-        if length == 0 {
-            break;
+        let piece = match dir {
+            Some(dir) if length == 0 => return Ok((dir, name)),
+            None if length == 0 => b".",
+            _ => name.to_bytes().get(..length).unwrap_or_default(),
+        };
+        let from = dir.as_ref().map_or(CWD, borrow);
+        dir = Some(sys::above_stdio(sys::open_directory(from, piece)?)?);
+        name = sys::skip(name, length);
+        // What follows a piece is relative: were the cut between two slashes, the second would lead to the root.
+        while name.to_bytes().starts_with(b"/") {
+            name = sys::skip(name, 1);
         }
-        piece.iter_mut().skip(length).for_each(|byte| *byte = 0);
-        dir = sys::openat(dir.as_fd(), sys::c_str(&piece)?, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        rest = rest.get(length..).unwrap_or_default();
-    }
-    match rest {
-        _ if rest.len() > 256 => Err(Errno::NAMETOOLONG),
-        b"\0" | b".\0" | b"..\0" => Err(Errno::ISDIR),
-        _ => Ok((sys::above_stdio(dir)?, sys::c_str(rest)?)),
     }
 }

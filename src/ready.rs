@@ -4,12 +4,11 @@
 //! {step, errno}. End-of-file without the last word means that it has ended, or executed a program.
 
 use crate::error::{Error, Step};
-use crate::sys::{self, Deadline, above_stdio, dup_above_stdio, has_executed, pause, pidfd_open, pipe};
+use crate::sys::{self, TimeLeft, above_stdio, dup_above_stdio, has_executed, pause, pidfd_open, pipe, poll, read, write};
 use core::cell::Cell;
 use core::time::Duration;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::io::{Errno, read, retry_on_intr, write};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpid, getppid, kill_process, kill_process_group,
     pidfd_send_signal, test_kill_process, waitid, waitpgid, waitpid,
@@ -50,26 +49,28 @@ pub fn ready_pipe() -> Result<(Waiter, Notifier), Errno> {
     let (read_end, write_end) = pipe()?;
     let read_end = above_stdio(read_end)?;
     let write_end = above_stdio(write_end)?;
-    let spare = dup_above_stdio(read_end.as_fd())?;
+    let spare = dup_above_stdio(&read_end)?;
     Ok((Waiter { pipe: read_end }, Notifier { pipe: write_end, spare, maker: getpid(), daemon: Cell::new(None), told: false }))
 }
 
 /// How many milliseconds a daemon may take to end that has closed the pipe, where there is no `/proc` to see that it is ending.
 const GRACE: usize = 200;
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy)]
 enum Word {
     Pid(Pid),
     Ready,
     Failed(Error),
+    /// None: the end of the pipe, or of the process.
+    End,
 }
 
 impl Word {
     fn to_bytes(self) -> [u8; 8] {
         let (kind, step, number) = match self {
             Self::Pid(pid) => (b'p', 0, pid.as_raw_nonzero().get()),
-            Self::Ready => (b'r', 0, 0),
             Self::Failed(Error { step, errno }) => (b'f', step as u8, errno.raw_os_error()),
+            Self::Ready | Self::End => (b'r', 0, 0),
         };
         let [a, b, c, d] = number.to_ne_bytes();
         [kind, step, 0, 0, a, b, c, d]
@@ -77,11 +78,12 @@ impl Word {
 
     fn from_bytes(bytes: [u8; 8]) -> Option<Self> {
         let [kind, step, 0, 0, a, b, c, d] = bytes else { return None };
-        let number = i32::from_ne_bytes([a, b, c, d]);
-        match (kind, number) {
-            (b'p', 1..) => Pid::from_raw(number).map(Self::Pid),
+        match (kind, i32::from_ne_bytes([a, b, c, d])) {
+            (b'p', pid @ 1..) => Pid::from_raw(pid).map(Self::Pid),
             (b'r', 0) => Some(Self::Ready),
-            (b'f', 1..=4095) => Some(Self::Failed(Step::ALL.get(usize::from(step))?.failed(Errno::from_raw_os_error(number)))),
+            (b'f', errno @ 1..=4095) => {
+                Some(Self::Failed(Step::ALL.get(usize::from(step))?.failed(Errno::from_raw_os_error(errno))))
+            }
             _ => None,
         }
     }
@@ -118,6 +120,47 @@ pub struct Waiter {
 }
 
 impl Waiter {
+    /// Waits for the daemon's word and for nothing else: for a parent that exits with it.
+    ///
+    /// The small sister of [`wait`](Self::wait): without a timeout, and nobody is reaped. The end of the pipe without a word,
+    /// which is [`Outcome::Died`] of an unknown status, may also mean that a program was executed.
+    ///
+    /// Drop the [`Notifier`] of this process first, or the end of the daemon cannot be seen. A process that the daemon
+    /// has forked, and that still holds its notifier, keeps the pipe from ending.
+    ///
+    /// # Errors
+    ///
+    /// * `EPROTO`: what came was no word.
+    ///
+    /// `EINTR` is retried.
+    ///
+    /// # System calls
+    ///
+    /// `read`, two or three times.
+    ///
+    /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html).
+    ///
+    /// ```no_run
+    /// use daemon_steps::{Fork, exit, exit_status, fork, ready_pipe};
+    /// let (waiter, notifier) = ready_pipe()?;
+    /// if let Fork::Parent(child) = fork()? {
+    ///     drop(notifier);
+    ///     exit(exit_status(waiter.word(child)?));
+    /// }
+    /// # Ok::<(), rustix::io::Errno>(())
+    /// ```
+    pub fn word(&self, child: Pid) -> Result<Outcome, Errno> {
+        let mut daemon = child;
+        loop {
+            match self.next()? {
+                Word::Pid(pid) => daemon = pid,
+                Word::Ready => return Ok(Outcome::Ready(daemon)),
+                Word::Failed(error) => return Ok(Outcome::Failed(error)),
+                Word::End => return Ok(Outcome::Died(None)),
+            }
+        }
+    }
+
     /// Waits for the daemon's word; `child` is what the first fork returned.
     ///
     /// Drop the [`Notifier`] of this process first, or the end of the daemon cannot be seen. To learn the
@@ -140,53 +183,54 @@ impl Waiter {
     ///
     /// `ppoll`, `read`, `pidfd_open` and `waitid` of it (5.4; without them an end is seen only by end-of-file), `waitid`, `wait4`,
     /// `close`; after end-of-file `readlinkat` of `/proc/self`, `getpid`, `openat`, `read`, `close` of `/proc/PID/stat`. `kill` of signal 0
-    /// to a daemon that is no child (any more). With a timeout `clock_gettime`, and when it is over `pidfd_send_signal` (5.1)
+    /// to a daemon that is no child (any more). When the timeout is over `pidfd_send_signal` (5.1)
     /// or `kill`, to a child that is not reaped yet.
     ///
     /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html).
     ///
     /// For an example see [`ready_pipe`].
     pub fn wait(self, child: Pid, timeout: Option<Duration>) -> Result<Outcome, Errno> {
-        let deadline = Deadline::after(timeout);
+        let mut left = TimeLeft::of(timeout);
         let mut daemon = Watched { child, pid: child, announced: false, pidfd: None, gone: false };
-        let told = loop {
-            let until = if daemon.gone { Deadline::after(Some(Duration::ZERO)) } else { deadline };
-            match self.next(daemon.pidfd.as_ref(), until) {
-                Ok(Some(Word::Pid(pid))) => daemon.announced(pid, deadline),
-                Err(Errno::TIMEDOUT) if daemon.gone => break Ok(None),
-                told => break told,
-            }
-        };
-        match told {
-            Ok(Some(Word::Ready)) => {
+        match self.last_word(&mut daemon, &mut left) {
+            Ok(Word::Ready) => {
                 daemon.reap_middle();
                 Ok(Outcome::Ready(daemon.pid))
             }
-            Ok(Some(Word::Failed(error))) => {
-                daemon.reap(deadline);
+            Ok(Word::Failed(error)) => {
+                daemon.reap(&mut left);
                 Ok(Outcome::Failed(error))
             }
-            Ok(_) => Ok(daemon.gone_silent(deadline)),
+            Ok(_) => Ok(daemon.gone_silent(&mut left)),
             Err(errno) => {
                 daemon.kill();
-                daemon.reap(Deadline::after(None));
+                daemon.reap(&mut TimeLeft::of(None));
                 Err(errno)
             }
         }
     }
 
-    /// The next word; `None` at the end of the pipe or of the process.
-    fn next(&self, pidfd: Option<&OwnedFd>, deadline: Deadline) -> Result<Option<Word>, Errno> {
-        let pipe = self.pipe.as_fd();
-        let ready = wait_for(pipe, pidfd.map_or(pipe, AsFd::as_fd), deadline)?;
-        let mut bytes = [0; 8];
-        if !ready {
-            return Ok(None);
+    fn last_word(&self, daemon: &mut Watched, left: &mut TimeLeft) -> Result<Word, Errno> {
+        let pipe = self.pipe.as_raw_fd();
+        loop {
+            let word = match wait_for(pipe, daemon.pidfd.as_ref().map_or(pipe, AsRawFd::as_raw_fd), left) {
+                Ok(true) => self.next()?,
+                Err(errno) if !daemon.gone => return Err(errno),
+                _ => Word::End,
+            };
+            match word {
+                Word::Pid(pid) => daemon.announced(pid, left),
+                word => return Ok(word),
+            }
         }
+    }
+
+    fn next(&self) -> Result<Word, Errno> {
+        let mut bytes = [0; 8];
         // A word is shorter than PIPE_BUF: it is there as a whole, or not at all.
-        match retry_on_intr(|| read(pipe, &mut bytes[..]))? {
-            0 => Ok(None),
-            8 => Word::from_bytes(bytes).map(Some).ok_or(Errno::PROTO),
+        match read(self.pipe.as_raw_fd(), &mut bytes)? {
+            0 => Ok(Word::End),
+            8 => Word::from_bytes(bytes).ok_or(Errno::PROTO),
             _ => Err(Errno::PROTO),
         }
     }
@@ -199,7 +243,7 @@ impl Waiter {
             pipe: self.pipe.as_raw_fd(),
             notifier: notifier.descriptors().map(|fd| fd.as_raw_fd()),
             ready: Word::Ready.to_bytes(),
-            deadline: Deadline::after(timeout),
+            left: TimeLeft::of(timeout),
             exit: |end| sys::exit(outcome(end).map_or(1, exit_status)),
         }
     }
@@ -244,18 +288,10 @@ pub(crate) fn outcome(end: &sys::End) -> Result<Outcome, Errno> {
 }
 
 /// Waits for `pipe` or the process behind `pidfd`; whether it is the pipe that has something to say.
-fn wait_for(pipe: BorrowedFd<'_>, pidfd: BorrowedFd<'_>, deadline: Deadline) -> Result<bool, Errno> {
+fn wait_for(pipe: RawFd, pidfd: RawFd, left: &mut TimeLeft) -> Result<bool, Errno> {
     // The kernel looks at one after the other. With the process first, all that it has said is there when
     // the pipe is looked at; the other way round, a word may come, and the process end, between the looks.
-    let mut fds = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN), PollFd::from_borrowed_fd(pipe, PollFlags::IN)];
-    loop {
-        match poll(&mut fds, deadline.left().as_ref()) {
-            Ok(0) => return Err(Errno::TIMEDOUT),
-            Ok(_) => return Ok(fds[1].revents().contains(PollFlags::IN)),
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
+    poll([pidfd, pipe], left)
 }
 
 /// The processes that the waiter may have to reap: its child, and the daemon if that is another.
@@ -270,20 +306,23 @@ struct Watched {
 
 impl Watched {
     /// The daemon is `pid`: a child of this process, if that is a subreaper, once the one between has exited.
-    fn announced(&mut self, pid: Pid, deadline: Deadline) {
+    fn announced(&mut self, pid: Pid, left: &mut TimeLeft) {
         if let (true, Some(middle)) = (pid != self.child, open_child(self.child)) {
-            if !ends(&middle, deadline) && pidfd_send_signal(&middle, Signal::KILL).is_ok() {
-                ends(&middle, Deadline::after(None));
+            if !ends(&middle, left) && pidfd_send_signal(&middle, Signal::KILL).is_ok() {
+                ends(&middle, &mut TimeLeft::of(None));
             }
         }
         self.pid = pid;
         self.announced = true;
         self.pidfd = open_child(pid);
-        self.gone = self.pidfd.is_none() && test_kill_process(pid) == Err(Errno::SRCH);
+        if self.pidfd.is_none() && is_gone(pid) {
+            self.gone = true;
+            *left = TimeLeft::of(Some(Duration::ZERO));
+        }
     }
 
     /// The pipe has ended without a last word: the daemon has executed a program, or is gone, or about to be.
-    fn gone_silent(&self, deadline: Deadline) -> Outcome {
+    fn gone_silent(&self, left: &mut TimeLeft) -> Outcome {
         self.reap_middle();
         let ended = match has_executed(self.pid) {
             // A program that has ended already is no daemon that runs.
@@ -296,20 +335,20 @@ impl Watched {
                 }
             }),
         };
-        if ended { Outcome::Died(self.reap(deadline)) } else { Outcome::Ready(self.pid) }
+        if ended { Outcome::Died(self.reap(left)) } else { Outcome::Ready(self.pid) }
     }
 
     fn has_ended(&self) -> bool {
         match look(WaitId::Pid(self.pid)) {
             Ok(ended) => ended,
-            Err(_) => test_kill_process(self.pid) == Err(Errno::SRCH),
+            Err(_) => is_gone(self.pid),
         }
     }
 
     /// Waits for the end of both, and returns the daemon's status.
-    fn reap(&self, deadline: Deadline) -> Option<WaitStatus> {
+    fn reap(&self, left: &mut TimeLeft) -> Option<WaitStatus> {
         let opened = if self.pidfd.is_none() { open_child(self.pid) } else { None };
-        if self.pidfd.as_ref().or(opened.as_ref()).is_some_and(|pidfd| !ends(pidfd, deadline)) {
+        if self.pidfd.as_ref().or(opened.as_ref()).is_some_and(|pidfd| !ends(pidfd, left)) {
             self.kill();
         }
         let status = status_of(self.child);
@@ -352,11 +391,15 @@ impl Watched {
 /// the number may be a stranger's by now.
 fn open_child(pid: Pid) -> Option<OwnedFd> {
     let pidfd = pidfd_open(pid).ok()?;
-    is_child(WaitId::PidFd(pidfd.as_fd())).then_some(pidfd)
+    is_child(WaitId::Pid(pid)).then_some(pidfd)
 }
 
-fn ends(pidfd: &OwnedFd, deadline: Deadline) -> bool {
-    wait_for(pidfd.as_fd(), pidfd.as_fd(), deadline).is_ok()
+fn ends(pidfd: &OwnedFd, left: &mut TimeLeft) -> bool {
+    wait_for(pidfd.as_raw_fd(), pidfd.as_raw_fd(), left).is_ok()
+}
+
+fn is_gone(pid: Pid) -> bool {
+    test_kill_process(pid) == Err(Errno::SRCH)
 }
 
 fn is_child(id: WaitId<'_>) -> bool {
@@ -466,7 +509,7 @@ impl Notifier {
     }
 
     fn say(&self, word: Word) -> Result<(), Errno> {
-        retry_on_intr(|| write(&self.pipe, &word.to_bytes())).map(drop)
+        write(self.pipe.as_raw_fd(), &word.to_bytes()).map(drop)
     }
 }
 
@@ -490,7 +533,7 @@ impl Drop for Notifier {
 ///
 /// # System calls
 ///
-/// `ppoll`, `read`; with a timeout `clock_gettime`.
+/// `ppoll`, `read`.
 ///
 /// See [notifywhenup](https://skarnet.org/software/s6/notifywhenup.html).
 ///
@@ -503,10 +546,11 @@ impl Drop for Notifier {
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn wait_newline(pipe: impl AsFd, pidfd: impl AsFd, timeout: Option<Duration>) -> Result<bool, Errno> {
-    let deadline = Deadline::after(timeout);
+    let mut left = TimeLeft::of(timeout);
     let mut bytes = [0; 64];
-    while wait_for(pipe.as_fd(), pidfd.as_fd(), deadline)? {
-        let length = retry_on_intr(|| read(&pipe, &mut bytes[..]))?;
+    let (pipe, pidfd) = (pipe.as_fd().as_raw_fd(), pidfd.as_fd().as_raw_fd());
+    while wait_for(pipe, pidfd, &mut left)? {
+        let length = read(pipe, &mut bytes)?;
         match bytes.get(..length) {
             None | Some([]) => break,
             Some(read) if read.contains(&b'\n') => return Ok(true),

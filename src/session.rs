@@ -25,7 +25,7 @@ use rustix::process::{Pid, ioctl_tiocsctty};
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn setsid() -> Result<Pid, Errno> {
-    rustix::process::setsid()
+    sys::setsid()
 }
 
 /// Gives up the controlling terminal, if there is one.

@@ -85,8 +85,7 @@ impl FromIterator<Signal> for SignalSet {
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn reset_signals() -> Result<(), Errno> {
-    let fixed = SignalSet::from_iter([Signal::KILL, Signal::STOP]);
-    for number in (1..=64).filter(|number| !fixed.contains(*number)) {
+    for number in (1..=64).filter(|number| ![k::SIGKILL, k::SIGSTOP].contains(&(*number as u32))) {
         let libcs = sys::libc_signals().contains(&number);
         if !libcs || sys::sigdisposition(number)? == Disposition::Ignore {
             sys::sigaction(number, Disposition::Default)?;

@@ -2,8 +2,8 @@
 
 use crate::sys;
 use core::ffi::CStr;
-use core::ops::RangeInclusive;
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use core::ops::Range;
+use rustix::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -41,7 +41,7 @@ pub enum Stream {
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn stdio_null() -> Result<(), Errno> {
-    settle(open(c"/dev/null", OFlags::RDWR, Mode::empty())?, 0..=2)
+    settle(open(c"/dev/null", OFlags::RDWR, Mode::empty())?, 0..3)
 }
 
 /// Redirects one stream to the file at `path`.
@@ -76,7 +76,7 @@ pub fn stdio_file(stream: Stream, path: &CStr, mode: Mode) -> Result<(), Errno> 
         Stream::Stdout | Stream::Stderr => OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND,
     };
     let fd = stream as RawFd;
-    settle(open(path, flags, mode)?, fd..=fd)
+    settle(open(path, flags, mode)?, fd..fd + 1)
 }
 
 /// Redirects one stream to an open descriptor, which stays open.
@@ -100,7 +100,7 @@ pub fn stdio_file(stream: Stream, path: &CStr, mode: Mode) -> Result<(), Errno> 
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn stdio_fd(stream: Stream, fd: impl AsFd) -> Result<(), Errno> {
-    onto(fd.as_fd(), stream as RawFd)
+    onto(fd.as_fd().as_raw_fd(), stream as RawFd)
 }
 
 fn open(path: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
@@ -108,16 +108,17 @@ fn open(path: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
 }
 
 /// Makes each of `streams` a duplicate of `file`, which may have landed on one of them.
-fn settle(file: OwnedFd, streams: RangeInclusive<RawFd>) -> Result<(), Errno> {
-    let landed = streams.contains(&file.as_raw_fd());
-    streams.into_iter().try_for_each(|stream| onto(file.as_fd(), stream))?;
-    if landed {
+fn settle(file: OwnedFd, streams: Range<RawFd>) -> Result<(), Errno> {
+    for stream in streams.clone() {
+        onto(file.as_raw_fd(), stream)?;
+    }
+    if streams.contains(&file.as_raw_fd()) {
         let _ = file.into_raw_fd();
     }
     Ok(())
 }
 
-fn onto(fd: BorrowedFd<'_>, stream: RawFd) -> Result<(), Errno> {
+fn onto(fd: RawFd, stream: RawFd) -> Result<(), Errno> {
     // SAFETY: `stream` is 0, 1 or 2. Those are names for whatever is there: std's handles and
     // everybody else's expect them to be replaced, and never to be closed.
     #[allow(unsafe_code)]

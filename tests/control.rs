@@ -190,9 +190,9 @@ fn number_of(call: &str) -> i64 {
 fn act(what: &str) -> String {
     let file = open_pid_file(path_argument()).expect("the pid file");
     let line = match what {
-        "stop" => stop(file, &Stop::default()).map(|stopped| format!("{stopped:?}")),
-        "stop soon" => stop(file, &SOON).map(|stopped| format!("{stopped:?}")),
-        _ => signal_holder(file, Signal::TERM).map(|holder| format!("{holder:?}")),
+        "stop" => stop(&file, &Stop::default()).map(|stopped| format!("{stopped:?}")),
+        "stop soon" => stop(&file, &SOON).map(|stopped| format!("{stopped:?}")),
+        _ => signal_holder(&file, Signal::TERM).map(|holder| format!("{holder:?}")),
     };
     line.unwrap_or_else(|errno| errno.raw_os_error().to_string())
 }
@@ -281,12 +281,12 @@ impl Place {
 
     #[track_caller]
     fn stop(&self, how: &Stop) -> Stopped {
-        stop(open_pid_file(&c_path(self.pid_file())).expect("the pid file"), how).expect("stop")
+        stop(&open_pid_file(&c_path(self.pid_file())).expect("the pid file"), how).expect("stop")
     }
 
     #[track_caller]
     fn holder(&self) -> Holder {
-        holder(open_pid_file(&c_path(self.pid_file())).expect("the pid file")).expect("an answer")
+        holder(&open_pid_file(&c_path(self.pid_file())).expect("the pid file")).expect("an answer")
     }
 
     /// Both ways to signal find this, and not a process.
@@ -294,7 +294,7 @@ impl Place {
     fn finds(&self, nobody: Holder) {
         assert_eq!(self.stop(&Stop { kill: true, ..Stop::default() }), Stopped::NotRunning(nobody));
         let file = open_pid_file(&c_path(self.pid_file())).expect("the pid file");
-        assert_eq!(signal_holder(file, Signal::TERM), Ok(nobody));
+        assert_eq!(signal_holder(&file, Signal::TERM), Ok(nobody));
     }
 }
 
@@ -490,7 +490,7 @@ fn one_signal() {
     let mut daemon = place.daemon("listens");
     for signal in [Signal::HUP, Signal::USR1, Signal::TERM] {
         let file = open_pid_file(&c_path(place.pid_file())).expect("the pid file");
-        assert_eq!(signal_holder(file, signal), Ok(running(daemon.pid())));
+        assert_eq!(signal_holder(&file, signal), Ok(running(daemon.pid())));
         assert_eq!(daemon.hear(), signal.as_raw().to_string());
     }
     assert_eq!((proc::signals(daemon.pid(), "SigPnd"), proc::signals(daemon.pid(), "ShdPnd")), (0, 0));

@@ -472,7 +472,7 @@ fn watch(how: &str, plan: &str, state: &str, also: impl FnOnce(i32, &Path)) -> S
 fn assert_holds(pid: i32, dir: &Path) {
     let pid_file = c_path(dir.join("pid"));
     assert_eq!(std::fs::read_to_string(dir.join("pid")).expect("the pid file"), format!("{pid}\n"));
-    let held = holder(open_pid_file(&pid_file).expect("the pid file")).expect("a holder");
+    let held = holder(&open_pid_file(&pid_file).expect("the pid file")).expect("a holder");
     assert_eq!(held, Holder::Running(Pid::from_raw(pid).expect("a pid")));
     assert_eq!(PidFile::lock(&pid_file).map(drop), Err(Errno::WOULDBLOCK));
 }

@@ -35,6 +35,7 @@ fn main() {
             ("no_pidfd", no_pidfd),
             ("no_proc", no_proc),
             ("no_proc_no_pidfd", no_proc_no_pidfd),
+            ("word_alone", word_alone),
             ("newline", newline),
         ],
         vec![
@@ -53,6 +54,7 @@ fn main() {
             test("the_pipe_stands_above_the_streams", the_pipe_stands_above_the_streams),
             test("without_pidfds_the_pipe_tells", without_pidfds_the_pipe_tells),
             root_test("without_proc_an_end_is_an_end_and_a_program_a_program", without_proc),
+            test("a_word_is_read_and_nobody_reaped", a_word_is_read_and_nobody_reaped),
             test("a_newline_is_waited_for", a_newline_is_waited_for),
         ],
     );
@@ -555,6 +557,49 @@ fn without_proc() {
             }
             let running = fixture(name).arg(forks).arg("executes").start();
             assert_eq!(running.hear(), "ready", "{name} {forks}");
+        }
+    }
+}
+
+/// The daemon's word, read by a process that does nothing else; and whether its child is still to be reaped.
+fn word_alone() {
+    let arguments: Vec<_> = std::env::args().collect();
+    let forks = arguments[1].parse().expect("a number");
+    let (waiter, notifier) = ready_pipe().expect("a pipe");
+    let Fork::Parent(child) = fork().expect("fork") else {
+        in_daemon(waiter, notifier, forks, |notifier| {
+            notifier.announce().expect("a word");
+            match arguments[2].as_str() {
+                "ready" => {
+                    tell(std::process::id());
+                    notifier.ready().expect("a word");
+                }
+                "failed" => notifier.failed(Step::Chdir.failed(Errno::NOENT)).expect("a word"),
+                "no word" => write(notifier.descriptors()[0], b"x").map(drop).expect("written"),
+                _ => {}
+            }
+            // Nothing more is said.
+            exit(3);
+        });
+        exit(0);
+    };
+    drop(notifier);
+    let outcome = waiter.word(child);
+    tell(match outcome {
+        Ok(Outcome::Ready(pid)) => pid.as_raw_nonzero().to_string(),
+        outcome => say(outcome),
+    });
+    assert!(matches!(wait(WaitOptions::empty()), Ok(Some((ended, _))) if ended == child), "the child is there to be reaped");
+}
+
+fn a_word_is_read_and_nobody_reaped() {
+    for forks in ["1", "2"] {
+        let told = fixture("word_alone").arg(forks).arg("ready").run().0;
+        let [daemon, ready] = told.lines().collect::<Vec<_>>()[..] else { panic!("{forks} {told}") };
+        assert_eq!(daemon, ready, "{forks}");
+        let protocol = Errno::PROTO.raw_os_error().to_string();
+        for (what, outcome) in [("failed", "Chdir 2"), ("silent", "died"), ("no word", &protocol)] {
+            assert_eq!(fixture("word_alone").arg(forks).arg(what).run().0, format!("{outcome}\n"), "{forks} {what}");
         }
     }
 }

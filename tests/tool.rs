@@ -8,6 +8,7 @@
 mod support;
 
 use daemon_steps::{Fork, Holder, SignalSet, Stop, block_signals, fork, holder, open_pid_file, wait_signal};
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -49,6 +50,7 @@ fn main() {
             test("the_worker_ends_and_removes_its_file", the_worker_ends_and_removes_its_file),
             test("restart_replaces_what_runs_or_starts", restart_replaces_what_runs_or_starts),
             test("restart_starts_nothing_beside_what_does_not_end", restart_starts_nothing_beside_what_does_not_end),
+            test("restart_stops_nothing_if_it_cannot_start", restart_stops_nothing_if_it_cannot_start),
             test("run_is_the_command_in_the_same_process", run_is_the_command_in_the_same_process),
             test("run_runs_the_worker", run_runs_the_worker),
             test("run_ends_with_the_commands_status", run_ends_with_the_commands_status),
@@ -74,6 +76,7 @@ fn main() {
             test("the_signal_asked_for_is_the_one_sent", the_signal_asked_for_is_the_one_sent),
             test("a_zombie_is_not_running", a_zombie_is_not_running),
             test("a_child_left_behind_is_no_daemon", a_child_left_behind_is_no_daemon),
+            test("a_pid_file_that_another_program_has_locked_is_an_error", locked_by_another_program),
             test("a_pid_file_that_was_left_misleads_nobody", a_pid_file_that_was_left_misleads_nobody),
             test("a_start_says_what_it_finds_in_the_place_of_a_living_daemons_file", another_file_in_the_place),
             test("a_bad_place_for_the_pid_file_is_named_and_unchanged", a_bad_place_for_the_pid_file),
@@ -183,7 +186,7 @@ impl Place {
 
     /// Whoever holds the pid file, as the kernel says.
     fn holder(&self) -> Holder {
-        holder(open_pid_file(&c_path(self.path("daemon.pid"))).expect("a pid file")).expect("the kernel's answer")
+        holder(&open_pid_file(&c_path(self.path("daemon.pid"))).expect("a pid file")).expect("the kernel's answer")
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -229,7 +232,7 @@ impl Drop for Place {
         for entry in fs::read_dir(self.dir.path()).expect("the directory").flatten() {
             if entry.file_name().to_string_lossy().ends_with(".pid") {
                 let how = Stop { signal: Signal::KILL, timeout: Some(LIMIT), kill: false };
-                let _ = open_pid_file(&c_path(entry.path())).and_then(|file| daemon_steps::stop(file, &how));
+                let _ = open_pid_file(&c_path(entry.path())).and_then(|file| daemon_steps::stop(&file, &how));
             }
         }
     }
@@ -359,7 +362,7 @@ fn what_start_prints_is_what_proc_says() {
     let none = "0000000000000000";
     let expected = [
         format!("started, pid {pid}"),
-        format!("  session      {session}, which it does not lead"),
+        format!("  session      {session}"),
         "  terminal     none".into(),
         "  directory    /".into(),
         "  umask        0077".into(),
@@ -426,6 +429,17 @@ fn restart_starts_nothing_beside_what_does_not_end() {
     let place = Place::new();
     let pid = place.start(&STUBBORN);
     place.run(&["restart", "--timeout", "1", "--", "sleep", "300"]).failed("not stopped: it has not ended in time");
+    assert_eq!(place.holder(), Holder::Running(known(pid)));
+}
+
+fn restart_stops_nothing_if_it_cannot_start() {
+    let place = Place::new();
+    let pid = place.start(&SLEEP);
+    place.run(&["restart", "--keep-fd", "77", "--", "sleep", "300"]).failed("cannot keep descriptor 77: it is not open");
+    assert_eq!(place.run(&["restart", "--ready-fd", "77"]).code, 2);
+    place
+        .run(&["restart", "--ready-fd", "2147483647", "--", "sleep", "300"])
+        .failed("cannot open the readiness descriptor: Bad file descriptor");
     assert_eq!(place.holder(), Holder::Running(known(pid)));
 }
 
@@ -721,7 +735,7 @@ fn not_ready_is_not_started() {
     let place = Place::new();
     let mut late = place.tool_with(&["start", "--ready-fd", "3", "--timeout", "1"], "stays", &[]).start();
     let pid = late.hear_pid();
-    Ran::of(&mut late).failed("not started: it was not ready in time");
+    Ran::of(&mut late).failed("cannot report readiness: Timed out");
     assert!(!Path::new(&format!("/proc/{pid}")).exists(), "killed, and reaped");
     place.is_empty();
     place.run(&["start", "--ready-fd", "3", "--", "sh", "-c", "exec sleep 300 3>&-"]).failed(NOT_READY);
@@ -760,10 +774,13 @@ fn a_child_that_holds_the_descriptor() {
     until("start only waits for the newline", || !proc::fds(start).values().any(|target| target.ends_with("daemon.pid")));
     send(pid, Signal::TERM);
     Ran::of(&mut running).failed(NOT_READY);
-    place.run(&["status"]).said(4, "it has ended, but what it left behind still holds its pid file");
-    running.release();
+    // What is not started leaves nothing behind.
     wait_end(child);
-    place.run(&["stop"]).said(0, "not running");
+    place.is_empty();
+    let mut late = place.tool_with(&["start", "--ready-fd", "3", "--timeout", "1"], "leaves_a_child", &[]).start();
+    let child = late.hear_pid();
+    Ran::of(&mut late).failed("cannot report readiness: Timed out");
+    wait_end(child);
     place.is_empty();
 }
 
@@ -782,7 +799,7 @@ fn a_start_on_its_way_is_told_as_such() {
     until("it is locked", || place.path("daemon.pid").exists() && place.holder() == Holder::Starting);
     place.run(&["status"]).said(4, "starting");
     place.run(&["start"]).failed("already starting");
-    place.run(&["stop"]).failed("not stopped: it is still starting");
+    place.run(&["stop"]).failed("not stopped: starting");
     let other_end = fs::OpenOptions::new().write(true).open(place.path("fifo")).expect("the FIFO");
     let pid = Ran::of(&mut starting).pid();
     drop(other_end);
@@ -917,15 +934,13 @@ fn a_child_left_behind_is_no_daemon() {
     let (pid, mut running) = place.start_with(&[], "leaves_a_child", &[]);
     let child = running.hear_pid();
     let ran = place.run(&["stop"]);
-    assert_eq!(ran.out, "stopped\nits pid file is still held: by what it left behind, or by another start\n");
+    let held = "ended, but what it left behind still holds its pid file";
+    assert_eq!(ran.out, format!("stopped\n{held}\n"));
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
     wait_end(pid);
-    let held = "what it left behind still holds its pid file";
-    place.run(&["status"]).said(4, &format!("it has ended, but {held}"));
-    place.run(&["stop", "--kill"]).failed(&format!("not stopped: it has ended, but {held}"));
-    place
-        .run(&["start", "--", "sleep", "300"])
-        .failed("already running: what a daemon that has ended left behind still holds its pid file");
+    place.run(&["status"]).said(4, held);
+    place.run(&["stop", "--kill"]).failed(&format!("not stopped: {held}"));
+    place.run(&["start", "--", "sleep", "300"]).failed(&format!("already {held}"));
     assert_ne!(proc::state(child), "Z", "nobody has signalled it");
     running.release();
     wait_end(child);
@@ -957,6 +972,16 @@ fn a_pid_file_that_was_left_misleads_nobody() {
     place.write("daemon.pid", "", 0o644);
     place.run(&["status"]).said(3, "not running");
     assert!(place.run(&["start", "--", "sleep", "300"]).out.starts_with("started, pid "));
+}
+
+fn locked_by_another_program() {
+    let place = Place::new();
+    let file = fs::File::create(place.path("daemon.pid")).expect("a file");
+    flock(&file, FlockOperation::NonBlockingLockExclusive).expect("a lock");
+    place.run(&["start", "--", "sleep", "300"]).failed("cannot lock the pid file (daemon.pid): another program has it locked");
+    place.run(&["status"]).said(3, "not running");
+    drop(file);
+    place.start(&SLEEP);
 }
 
 fn another_file_in_the_place() {
@@ -1143,13 +1168,12 @@ fn what_the_caller_ignores_and_blocks() {
 
 fn a_wrong_command_line_is_usage() {
     let place = Place::new();
-    let user = "UID[:GID[,GID...]], numbers, the UID not 0, 32 further GIDs at most";
     let many = format!("1:2{}", ",3".repeat(33));
     let keep = ["--keep-fd", "0"].repeat(33);
     let env = ["--env", "A"].repeat(65);
     let cases: &[(&[&str], &str)] = &[
         (&["start", "--nosuch"], "no such option here: --nosuch"),
-        (&["start", "--nosuch=1"], "no such option here: --nosuch"),
+        (&["start", "--nosuch=1"], "no such option here: --nosuch=1"),
         (&["start", "-p"], "no such option here: -p"),
         (&["start", "--kill"], "no such option here: --kill"),
         (&["restart", "--signal", "TERM"], "no such option here: --signal"),
@@ -1160,52 +1184,61 @@ fn a_wrong_command_line_is_usage() {
         (&["status", "--kill"], "no such option here: --kill"),
         (&["start", "sleep", "300"], "a COMMAND is told by a -- before it: sleep"),
         (&["run", "--umask", "022", "sleep"], "a COMMAND is told by a -- before it: sleep"),
-        (&["stop", "sleep"], "one word too many: sleep"),
-        (&["status", "sleep"], "one word too many: sleep"),
-        (&["help", "start"], "one word too many: start"),
-        (&["start", "--"], "no COMMAND after --"),
-        (&["stop", "--kill=yes"], "no value is wanted after --kill"),
-        (&["start", "--pidfile"], "a value is missing after --pidfile"),
-        (&["start", "--env", "A", "--umask"], "a value is missing after --umask"),
-        (&["stop", "--signal"], "a value is missing after --signal"),
-        (&["start", "--ready-fd", "3"], "without a COMMAND there is nobody to write to --ready-fd"),
-        (&["start", "--umask", "8"], "--umask wants an octal number up to 777, not 8"),
-        (&["start", "--umask", "1000"], "--umask wants an octal number up to 777, not 1000"),
-        (&["start", "--umask="], "--umask wants an octal number up to 777, not "),
-        (&["start", "--umask", "-1"], "--umask wants an octal number up to 777, not -1"),
-        (&["start", "--umask", "77777777777777777777"], "--umask wants an octal number up to 777, not 77777777777777777777"),
-        (&["start", "--user", "nobody"], &format!("--user wants {user}, not nobody")),
-        (&["start", "--user", "0"], &format!("--user wants {user}, not 0")),
-        (&["start", "--user", "1:"], &format!("--user wants {user}, not 1:")),
-        (&["start", "--user", ":1"], &format!("--user wants {user}, not :1")),
-        (&["start", "--user", "1:2,"], &format!("--user wants {user}, not 1:2,")),
-        (&["start", "--user", "-1"], &format!("--user wants {user}, not -1")),
-        (&["start", "--user", "4294967295"], &format!("--user wants {user}, not 4294967295")),
-        (&["start", "--user", "1:4294967295"], &format!("--user wants {user}, not 1:4294967295")),
-        (&["start", "--user", "4294967297"], &format!("--user wants {user}, not 4294967297")),
-        (&["start", "--user", &many], &format!("--user wants {user}, not {many}")),
-        (&["start", "--env", "A=B"], "--env wants a name, 64 times at most, not A=B"),
-        (&["start", "--env", ""], "--env wants a name, 64 times at most, not "),
-        (&[&["start"], &env[..]].concat(), "--env wants a name, 64 times at most, not A"),
-        (&["start", "--keep-fd", "x"], "--keep-fd wants a descriptor's number, 32 times at most, not x"),
-        (&["start", "--keep-fd", "2147483648"], "--keep-fd wants a descriptor's number, 32 times at most, not 2147483648"),
-        (&[&["start"], &keep[..]].concat(), "--keep-fd wants a descriptor's number, 32 times at most, not 0"),
-        (&["start", "--ready-fd", "2", "--", "true"], "--ready-fd wants a descriptor's number above 2, not 2"),
-        (&["start", "--timeout", "1.5"], "--timeout wants whole seconds, not 1.5"),
-        (&["stop", "--timeout", "-1"], "--timeout wants whole seconds, not -1"),
-        (&["stop", "--signal", "NONE"], "--signal wants a signal, not NONE"),
-        (&["stop", "--signal", "term"], "--signal wants a signal, not term"),
-        (&["stop", "--signal", "0"], "--signal wants a signal, not 0"),
-        (&["stop", "--signal", "65"], "--signal wants a signal, not 65"),
+        (&["stop", "sleep"], "no such option here: sleep"),
+        (&["status", "sleep"], "no such option here: sleep"),
+        (&["help", "start"], "no such option here: start"),
+        (&["start", "--"], "COMMAND is missing"),
+        (&["stop", "--kill=yes"], "wrong: yes; wanted: --kill"),
+        (&["start", "--pidfile"], "nothing comes after --pidfile"),
+        (&["start", "--env", "A", "--umask"], "nothing comes after --umask"),
+        (&["stop", "--signal"], "nothing comes after --signal"),
+        (&["start", "--ready-fd", "3"], "COMMAND is missing"),
+        (&["start", "--umask", "8"], "wrong: 8; wanted: --umask"),
+        (&["start", "--umask", "1000"], "wrong: 1000; wanted: --umask"),
+        (&["start", "--umask="], "wrong: ; wanted: --umask"),
+        (&["start", "--umask", "-1"], "wrong: -1; wanted: --umask"),
+        (&["start", "--umask", "77777777777777777777"], "wrong: 77777777777777777777; wanted: --umask"),
+        (&["start", "--user", "nobody"], "wrong: nobody; wanted: --user"),
+        (&["start", "--user", "0"], "wrong: 0; wanted: --user"),
+        (&["start", "--user", "1:"], "wrong: 1:; wanted: --user"),
+        (&["start", "--user", ":1"], "wrong: :1; wanted: --user"),
+        (&["start", "--user", "1:2,"], "wrong: 1:2,; wanted: --user"),
+        (&["start", "--user", "-1"], "wrong: -1; wanted: --user"),
+        (&["start", "--user", "4294967295"], "wrong: 4294967295; wanted: --user"),
+        (&["start", "--user", "1:4294967295"], "wrong: 1:4294967295; wanted: --user"),
+        (&["start", "--user", "4294967297"], "wrong: 4294967297; wanted: --user"),
+        (&["start", "--user", &many], &format!("wrong: {many}; wanted: --user")),
+        (&["start", "--env", "A=B"], "wrong: A=B; wanted: --env"),
+        (&["start", "--env", ""], "wrong: ; wanted: --env"),
+        (&[&["start"], &env[..]].concat(), "wrong: A; wanted: --env"),
+        (&["start", "--keep-fd", "x"], "wrong: x; wanted: --keep-fd"),
+        (&["start", "--keep-fd", "2147483648"], "wrong: 2147483648; wanted: --keep-fd"),
+        (&[&["start"], &keep[..]].concat(), "wrong: 0; wanted: --keep-fd"),
+        (&["start", "--ready-fd", "2", "--", "true"], "wrong: 2; wanted: --ready-fd"),
+        (&["start", "--ready-fd", "5", "--keep-fd", "5", "--", "true"], "--keep-fd and --ready-fd are the same"),
+        (&["run", "--keep-fd", "5", "--ready-fd", "5", "--", "true"], "--keep-fd and --ready-fd are the same"),
+        (&["start", "--timeout", "1.5"], "wrong: 1.5; wanted: --timeout"),
+        (&["stop", "--timeout", "-1"], "wrong: -1; wanted: --timeout"),
+        (&["stop", "--signal", "NONE"], "wrong: NONE; wanted: --signal"),
+        (&["stop", "--signal", "term"], "wrong: term; wanted: --signal"),
+        (&["stop", "--signal", "0"], "wrong: 0; wanted: --signal"),
+        (&["stop", "--signal", "65"], "wrong: 65; wanted: --signal"),
     ];
+    let help = place.run(&["help"]).out;
     for (line, complaint) in cases {
-        place.run(line).complained(2, complaint);
+        // What is wanted is told in the help's own words.
+        let complaint = match complaint.split_once("; wanted: ") {
+            Some((wrong, option)) => {
+                let row = help.lines().find(|row| row.starts_with(&format!("{option} "))).expect("the help names it");
+                format!("{wrong}; wanted: {row}")
+            }
+            None => (*complaint).into(),
+        };
+        place.run(line).complained(2, &complaint);
         place.is_empty();
     }
     // Who does not know the verbs is told them.
-    for (line, complaint) in
-        [(&[][..], "what is to be done?"), (&["begin"], "no such verb: begin"), (&[""], "what is to be done?")]
-    {
+    for (line, complaint) in [(&[][..], "no such verb: "), (&["begin"], "no such verb: begin"), (&[""], "no such verb: ")] {
         let ran = place.run(line);
         assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{line:?}");
         assert!(ran.err.starts_with(&format!("daemon: {complaint}\nusage: daemon start|restart")), "{ran:?}");
@@ -1288,7 +1321,7 @@ fn another_users_daemon_and_file_are_left_alone() {
         Ran::of(&mut Fixture { command }.start())
     };
     as_other(&["status"]).said(0, &format!("running, pid {pid}"));
-    as_other(&["stop", "--kill"]).failed("not stopped: it is another user's: Operation not permitted");
+    as_other(&["stop", "--kill"]).failed("cannot stop the daemon (daemon.pid): it is another user's");
     as_other(&["start", "--", "sleep", "300"]).failed("cannot lock the pid file (daemon.pid): it is another user's");
     place.run(&["status"]).said(0, &format!("running, pid {pid}"));
     place.stop();
@@ -1464,7 +1497,7 @@ fn a_daemon_out_of_sight_is_not_signalled() {
         inside.run().0
     };
     assert_eq!(beside(&["status"]), "0 running, in another pid namespace\n");
-    assert_eq!(beside(&["stop", "--kill"]), "1 daemon: not stopped: it runs in another pid namespace\n");
+    assert_eq!(beside(&["stop", "--kill"]), "1 daemon: not stopped: running, in another pid namespace\n");
     assert_eq!(beside(&["start"]), "1 daemon: already running, in another pid namespace\n");
     place.run(&["status"]).said(0, &format!("running, pid {pid}"));
 }

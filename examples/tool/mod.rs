@@ -10,7 +10,8 @@ mod text;
 mod worker;
 
 use args::{Call, Verb};
-use daemon_steps::{EnvBlock, ThinCStr, fill_stdio};
+use daemon_steps::{EnvBlock, Step, ThinCStr, fill_stdio};
+use line::Line;
 
 /// What every verb answers when it has done what was asked.
 const DONE: i32 = 0;
@@ -21,22 +22,18 @@ const USAGE: i32 = 2;
 
 /// Runs the tool; the exit status.
 pub(crate) fn main(argv: &[Option<ThinCStr<'_>>], env: &EnvBlock<'static>) -> i32 {
+    let mut line = Line::new();
     if let Err(errno) = fill_stdio() {
-        return text::complain("fill descriptors 0, 1 and 2", [], errno);
+        return text::complain(&mut line, Step::FillStdio.as_str(), &[], errno);
     }
-    let call = match Call::parse(argv) {
-        Ok(call) => call,
-        Err(wrong) => return wrong.tell(),
-    };
+    let mut call = Call::new();
+    if let Err(status) = call.parse(argv, &mut line) {
+        return status;
+    }
     match call.verb {
-        Verb::Start => start::start(&call, env),
-        Verb::Run => start::run(&call, env),
-        Verb::Restart => match stop::stop(&call) {
-            DONE => start::start(&call, env),
-            failed => failed,
-        },
-        Verb::Stop => stop::stop(&call),
-        Verb::Status => stop::status(&call),
+        Verb::Start | Verb::Restart | Verb::Run => start::start(&call, env, &mut line),
+        Verb::Stop => stop::stop(&call, &mut line),
+        Verb::Status => stop::status(&call, &mut line),
         Verb::Help => args::help(),
     }
 }

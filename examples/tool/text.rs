@@ -5,74 +5,77 @@ use super::line::Line;
 use core::ffi::CStr;
 use rustix::io::Errno;
 
+/// The errors that a user meets: errno's number, its words, a null. Those from 128 on are said of a pid file, where
+/// some of errno(3)'s own words would puzzle.
+const REASONS: &[u8] = b"\
+    \x01Operation not permitted\0\
+    \x02No such file or directory\0\
+    \x05Input/output error\0\
+    \x07Argument list too long\0\
+    \x08Exec format error\0\
+    \x09Bad file descriptor\0\
+    \x0bResource temporarily unavailable\0\
+    \x0cCannot allocate memory\0\
+    \x0dPermission denied\0\
+    \x14Not a directory\0\
+    \x15Is a directory\0\
+    \x16Invalid argument\0\
+    \x18Too many open files\0\
+    \x1aText file busy\0\
+    \x1cNo space left on device\0\
+    \x1eRead-only file system\0\
+    \x1fit has a second name\0\
+    \x24File name too long\0\
+    \x26Function not implemented\0\
+    \x28Too many levels of symbolic links\0\
+    \x6eTimed out\0\
+    \x7aDisk quota exceeded\0\
+    \x81it is another user's\0\
+    \x90another program has it locked\0\
+    \x96it is not a regular file\0\
+    \xa8it is a symbolic link";
+
+/// The parts of `text` between `separator`s.
+pub(crate) fn parts(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    text.split(move |&byte| byte == separator)
+}
+
+/// `text` up to the separator, if there is one.
+pub(crate) fn before(text: &[u8], separator: u8) -> &[u8] {
+    parts(text, separator).next().unwrap_or_default()
+}
+
+pub(crate) fn holds(text: &[u8], byte: u8) -> bool {
+    before(text, byte).len() < text.len()
+}
+
 /// "daemon: cannot WHAT (WHICH): REASON"; the exit status for it.
-pub(crate) fn complain<'a>(what: &str, which: impl IntoIterator<Item = &'a CStr>, errno: Errno) -> i32 {
-    match reason(errno) {
-        Some(reason) => cannot(what, which).text(reason),
-        None => cannot(what, which).text("error ").number(errno.raw_os_error().unsigned_abs().into()),
+pub(crate) fn complain(line: &mut Line, what: &str, which: &[Option<&CStr>], errno: Errno) -> i32 {
+    cannot(line, what, which, errno.raw_os_error() as u8)
+}
+
+/// The same of a pid file.
+pub(crate) fn complain_of_pid_file(line: &mut Line, what: &str, path: &CStr, errno: Errno) -> i32 {
+    cannot(line, what, &[Some(path)], errno.raw_os_error() as u8 | 128)
+}
+
+fn cannot(line: &mut Line, what: &str, which: &[Option<&CStr>], number: u8) -> i32 {
+    line.error("cannot ").text(what);
+    let (mut open, mut close) = (" (", ": ");
+    for which in which.iter().flatten() {
+        line.text(open).shown(which.to_bytes());
+        (open, close) = (", ", "): ");
+    }
+    line.text(close);
+    let errno = number % 128;
+    match reason(number).or_else(|| reason(errno)) {
+        Some(reason) => line.bytes(reason),
+        None => line.text("error ").number(errno.into()),
     }
     .err();
     FAILED
 }
 
-/// The same of a pid file, where some of errno's words would puzzle.
-pub(crate) fn complain_of_pid_file(what: &str, path: &CStr, errno: Errno) -> i32 {
-    let unfit = match errno {
-        Errno::LOOP => "it is a symbolic link",
-        Errno::INVAL => "it is not a regular file",
-        Errno::PERM => "it is another user's",
-        Errno::MLINK => "it has a second name",
-        _ => return complain(what, [path], errno),
-    };
-    cannot(what, [path]).text(unfit).err();
-    FAILED
-}
-
-fn cannot<'a>(what: &str, which: impl IntoIterator<Item = &'a CStr>) -> Line {
-    let mut line = Line::new().text("daemon: cannot ").text(what);
-    let mut before = " (";
-    for which in which {
-        line = line.text(before).shown(which.to_bytes());
-        before = ", ";
-    }
-    line.text(if before == ", " { "): " } else { ": " })
-}
-
-/// The errors that a user meets, in the words of errno(3).
-fn reason(errno: Errno) -> Option<&'static str> {
-    Some(match errno {
-        Errno::PERM => "Operation not permitted",
-        Errno::NOENT => "No such file or directory",
-        Errno::INTR => "Interrupted system call",
-        Errno::IO => "Input/output error",
-        Errno::NXIO => "No such device or address",
-        Errno::TOOBIG => "Argument list too long",
-        Errno::NOEXEC => "Exec format error",
-        Errno::BADF => "Bad file descriptor",
-        Errno::AGAIN => "Resource temporarily unavailable",
-        Errno::NOMEM => "Cannot allocate memory",
-        Errno::ACCESS => "Permission denied",
-        Errno::BUSY => "Device or resource busy",
-        Errno::EXIST => "File exists",
-        Errno::NOTDIR => "Not a directory",
-        Errno::ISDIR => "Is a directory",
-        Errno::INVAL => "Invalid argument",
-        Errno::NFILE => "Too many open files in system",
-        Errno::MFILE => "Too many open files",
-        Errno::TXTBSY => "Text file busy",
-        Errno::FBIG => "File too large",
-        Errno::NOSPC => "No space left on device",
-        Errno::ROFS => "Read-only file system",
-        Errno::MLINK => "Too many links",
-        Errno::NAMETOOLONG => "File name too long",
-        Errno::NOLCK => "No locks available",
-        Errno::NOSYS => "Function not implemented",
-        Errno::LOOP => "Too many levels of symbolic links",
-        Errno::STALE => "Stale file handle",
-        Errno::DQUOT => "Disk quota exceeded",
-        Errno::CANCELED => "Operation canceled",
-        Errno::TIMEDOUT => "Timed out",
-        Errno::PROTO => "Protocol error",
-        _ => return None,
-    })
+fn reason(number: u8) -> Option<&'static [u8]> {
+    parts(REASONS, 0).find_map(|reason| reason.strip_prefix(&[number]))
 }

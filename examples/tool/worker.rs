@@ -1,16 +1,17 @@
 //! The built-in worker: a line a second until SIGTERM.
 
 use super::line::Line;
-use super::{DONE, FAILED, text};
+use super::{DONE, FAILED};
 use core::time::Duration;
 use daemon_steps::{Daemon, SignalSet, Step, block_signals, wait_signal};
 use rustix::process::Signal;
 
-pub(crate) fn work(daemon: Daemon<'_>) -> i32 {
-    let ends = SignalSet::from_iter([Signal::TERM, Signal::INT]);
+const ENDS: SignalSet = SignalSet::EMPTY.with(Signal::TERM.as_raw()).with(Signal::INT.as_raw());
+
+pub(crate) fn work(daemon: Daemon<'_>, line: &mut Line) -> i32 {
     let Daemon { pid_file, notifier } = daemon;
     // Ready is said when a SIGTERM would be heeded, and not before.
-    let blocked = block_signals(ends);
+    let blocked = block_signals(ENDS);
     if let Some(notifier) = notifier {
         let told = match blocked {
             Ok(_) => notifier.ready(),
@@ -20,14 +21,14 @@ pub(crate) fn work(daemon: Daemon<'_>) -> i32 {
             return FAILED;
         }
     }
-    let mut lines = 0_u64;
+    let mut lines = 0;
     let status = loop {
         lines += 1;
-        Line::new().text("working, line ").number(lines).out();
-        match wait_signal(ends, Some(Duration::from_secs(1))) {
+        line.begin("working, line ").number(lines).out();
+        match wait_signal(ENDS, Some(Duration::from_secs(1))) {
             Ok(None) => {}
             Ok(Some(_)) => break DONE,
-            Err(errno) => break text::complain("wait for a signal", [], errno),
+            Err(_) => break FAILED,
         }
     };
     if let Some(file) = pid_file {

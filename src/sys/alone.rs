@@ -12,15 +12,13 @@ const GRACE: u32 = 10;
 
 /// EBUSY when there is another thread, or when nobody can tell.
 pub(crate) fn alone() -> Result<(), Errno> {
-    let mut alone = ask();
     for _ in 0..GRACE {
-        if alone.is_ok() {
-            break;
+        if ask().is_ok() {
+            return Ok(());
         }
         super::pause();
-        alone = ask();
     }
-    alone
+    ask()
 }
 
 /// unshare(2) answers EINVAL to `CLONE_THREAD` in a process of more than one thread and does

@@ -1,9 +1,13 @@
 //! A moment that a wait must not outlast.
 
 use super::kernel::call;
+use core::ffi::c_short;
+use core::ptr::{from_mut, null_mut};
 use core::time::Duration;
 use linux_raw_sys::general as k;
-use rustix::event::{Timespec, poll};
+use rustix::event::Timespec;
+use rustix::fd::RawFd;
+use rustix::io::Errno;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -28,7 +32,36 @@ impl Deadline {
 /// A millisecond, for what another process or the kernel is about to end. Whoever pauses counts, and
 /// does not look at a clock: that may be denied, and a machine that stalls would turn many pauses into one.
 pub(crate) fn pause() {
-    let _ = poll(&mut [], Some(&Timespec { tv_sec: 0, tv_nsec: 1_000_000 }));
+    let _ = ppoll(&mut [], &mut TimeLeft::of(Some(Duration::from_millis(1))));
+}
+
+/// What is left of a timeout; without one, for ever. The kernel counts it down, where a process waits in [`poll`].
+pub(crate) struct TimeLeft(Option<k::__kernel_old_timespec>);
+
+impl TimeLeft {
+    pub(crate) fn of(timeout: Option<Duration>) -> Self {
+        Self(timeout.map(|t| k::__kernel_old_timespec {
+            tv_sec: t.as_secs().try_into().unwrap_or(k::__kernel_old_time_t::MAX),
+            tv_nsec: (t.subsec_nanos() as i32).into(),
+        }))
+    }
+}
+
+/// Waits until one of two descriptors has something to say; whether it is the second. `ETIMEDOUT` when no time is left.
+///
+/// The kernel looks at one after the other.
+pub(crate) fn poll(fds: [RawFd; 2], left: &mut TimeLeft) -> Result<bool, Errno> {
+    let mut fds = fds.map(|fd| k::pollfd { fd, events: k::POLLIN as _, revents: 0 });
+    match ppoll(&mut fds, left)? {
+        0 => Err(Errno::TIMEDOUT),
+        _ => Ok(fds[1].revents & k::POLLIN as c_short != 0),
+    }
+}
+
+fn ppoll(fds: &mut [k::pollfd], left: &mut TimeLeft) -> Result<u32, Errno> {
+    let left = left.0.as_mut().map_or(null_mut(), from_mut);
+    // SAFETY: the kernel writes to the descriptors and to the time left, and no mask is given.
+    unsafe { call(k::__NR_ppoll, fds.as_mut_ptr() as usize, fds.len(), left as usize, 0) }
 }
 
 #[cfg(target_pointer_width = "64")]

@@ -1,35 +1,32 @@
 //! Numbers in decimal digits, without `core::fmt`.
 
-/// The digits of one `u32`.
+/// The digits of one `u32`, and a newline.
 pub(crate) struct Decimal {
-    digits: [u8; 10],
+    line: [u8; 11],
     leading_zeros: usize,
 }
 
 impl Decimal {
     pub(crate) fn of(mut n: u32) -> Self {
-        let mut digits = [b'0'; 10];
-        let mut leading_zeros = 10;
+        let mut decimal = Self { line: *b"0000000000\n", leading_zeros: 10 };
+        let [digits @ .., _newline] = &mut decimal.line;
         for digit in digits.iter_mut().rev() {
             *digit += (n % 10) as u8;
             n /= 10;
-            leading_zeros -= 1;
+            decimal.leading_zeros -= 1;
             if n == 0 {
                 break;
             }
         }
-        Self { digits, leading_zeros }
+        decimal
     }
 
     pub(crate) fn digits(&self) -> &[u8] {
-        self.digits.get(self.leading_zeros..).unwrap_or_default()
+        self.line.get(self.leading_zeros..10).unwrap_or_default()
     }
-}
 
-/// The digits as a number; `None` if one is no digit, or the number is too large. No digits are zero.
-pub(crate) fn number(digits: &[u8]) -> Option<u64> {
-    digits.iter().try_fold(0_u64, |n, &byte| {
-        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
-        n.checked_mul(10)?.checked_add(digit.into())
-    })
+    /// The digits with the newline.
+    pub(crate) fn line(&self) -> &[u8] {
+        self.line.get(self.leading_zeros..).unwrap_or_default()
+    }
 }

@@ -1,12 +1,12 @@
 //! The process moves instead of being copied: what must hold before, and what is registered per task.
 
 use super::handoff_arch::{self as arch, RSEQ_SIGNATURE};
-use super::kernel::{Change, SIGSET, SigAction, call, close, sigprocmask};
-use super::{Deadline, alone, exit, pause};
+use super::kernel::{Change, SIGSET, SigAction, call, close, read, sigprocmask};
+use super::{TimeLeft, alone, exit, pause, poll};
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
 use core::mem::MaybeUninit;
-use core::ptr::{from_ref, null, null_mut};
+use core::ptr::{from_ref, null_mut};
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use linux_raw_sys::general as k;
 use rustix::fd::RawFd;
@@ -118,7 +118,7 @@ fn tid_address() -> Result<*mut i32, Errno> {
     // SAFETY: the kernel will write a number of this size there; only this thread runs.
     let cached = unsafe { address.read_volatile() };
     // musl has a lock there, and the id elsewhere.
-    if usize::try_from(cached) == Ok(tid) { Ok(address) } else { Err(Errno::LIBACC) }
+    if cached == tid as i32 { Ok(address) } else { Err(Errno::LIBACC) }
 }
 
 fn robust_list() -> Result<usize, Errno> {
@@ -207,7 +207,7 @@ pub(crate) struct Watch {
     pub(crate) notifier: [RawFd; 2],
     /// The word that ends P with status zero.
     pub(crate) ready: [u8; 8],
-    pub(crate) deadline: Deadline,
+    pub(crate) left: TimeLeft,
     /// What P does at the end when there is no caller to return to.
     pub(crate) exit: fn(&End) -> !,
 }
@@ -294,7 +294,7 @@ fn leave(status: usize) -> ! {
 
 extern "C" fn watching() -> isize {
     // SAFETY: P's alone.
-    let Some(watch) = (unsafe { &*SHARED.watch.get() }) else { leave(1) };
+    let Some(watch) = (unsafe { &mut *SHARED.watch.get() }) else { leave(1) };
     for fd in watch.notifier {
         // SAFETY: D has them in its own table; P's caller has given them away.
         let _ = unsafe { close(fd) };
@@ -341,28 +341,36 @@ fn restore_endings() {
 
 impl Watch {
     /// Waits until D has left this memory, by its end or by execve(2). Ends P when D is ready.
-    fn until_gone(&self, daemon: i32) -> End {
+    fn until_gone(&mut self, daemon: i32) -> End {
         let mut end = End { daemon, told: None, killed: false };
         // SAFETY: numbers only. Without it (before 5.3) D's end is seen by the pipe's end.
         let pidfd = unsafe { call(k::__NR_pidfd_open, daemon as usize, 0, 0, 0) }.map_or(NOBODY, |fd| fd as RawFd);
-        let (mut process, mut pipe) = (pidfd, self.pipe);
-        while pipe != NOBODY || unshare_memory().is_err() {
-            let deadline = if end.killed { Deadline::after(None) } else { self.deadline };
-            match wait(process, pipe, deadline) {
-                None => {
-                    end.killed = true;
-                    // SAFETY: numbers only. D is a child that nobody has waited for: its number is its own.
-                    let _ = unsafe { call(k::__NR_kill, daemon as usize, k::SIGKILL as usize, 0, 0) };
-                }
-                Some((_, true)) => match next_word(pipe) {
+        loop {
+            match poll([pidfd, self.pipe], &mut self.left) {
+                Ok(true) => match next_word(self.pipe) {
                     Some(word) if word == self.ready => leave(0),
                     // D's pid, which P knows.
                     Some([b'p', ..]) => {}
-                    last => (end.told, pipe) = (last, NOBODY),
+                    last => {
+                        end.told = last;
+                        break;
+                    }
                 },
-                // It can say no more.
-                Some((true, false)) => (process, pipe) = (NOBODY, NOBODY),
-                Some((false, false)) => {}
+                // D can say no more.
+                Ok(false) => break,
+                Err(_) => self.kill(&mut end),
+            }
+        }
+        let mut process = pidfd;
+        while unshare_memory().is_err() {
+            if process == NOBODY {
+                pause();
+                continue;
+            }
+            match poll([process, NOBODY], &mut self.left) {
+                // What has the memory now is a child of D's, about to execute a program.
+                Ok(_) => process = NOBODY,
+                Err(_) => self.kill(&mut end),
             }
         }
         for fd in [pidfd, self.pipe] {
@@ -371,40 +379,21 @@ impl Watch {
         }
         end
     }
+
+    /// There is no time left.
+    fn kill(&mut self, end: &mut End) {
+        end.killed = true;
+        self.left = TimeLeft::of(None);
+        // SAFETY: numbers only. D is a child that nobody has waited for: its number is its own.
+        let _ = unsafe { call(k::__NR_kill, end.daemon as usize, k::SIGKILL as usize, 0, 0) };
+    }
 }
 
 /// No descriptor.
 const NOBODY: RawFd = -1;
 
-/// Whether the process has ended, and the pipe has something to tell; none when the deadline is over.
-fn wait(process: RawFd, pipe: RawFd, deadline: Deadline) -> Option<(bool, bool)> {
-    // In this order: what a process that has ended has said is there when the pipe is looked at.
-    let mut fds = [process, pipe].map(|fd| k::pollfd { fd, events: k::POLLIN as i16, revents: 0 });
-    let alone = process == NOBODY && pipe == NOBODY;
-    let left = deadline.left().map(|left| k::__kernel_timespec { tv_sec: left.tv_sec, tv_nsec: left.tv_nsec as _ });
-    let tick = k::__kernel_timespec { tv_sec: 0, tv_nsec: 1_000_000 };
-    let limit = if alone { &raw const tick } else { left.as_ref().map_or(null(), from_ref) };
-    // SAFETY: the descriptors and the limit outlive the call; no signal mask is passed.
-    let told = unsafe { call(PPOLL, fds.as_mut_ptr() as usize, fds.len(), limit as usize, 0) };
-    let over = left.is_some_and(|left| left.tv_sec == 0 && left.tv_nsec == 0);
-    if told == Ok(0) && (!alone || over) {
-        return None;
-    }
-    let [process, pipe] = fds.map(|fd| told.is_ok() && fd.revents != 0);
-    Some((process, pipe))
-}
-
-#[cfg(target_pointer_width = "64")]
-const PPOLL: u32 = k::__NR_ppoll;
-#[cfg(target_pointer_width = "32")]
-const PPOLL: u32 = k::__NR_ppoll_time64;
-
 /// The next word; none at the pipe's end.
 fn next_word(pipe: RawFd) -> Option<[u8; 8]> {
     let mut word = [0; 8];
-    // SAFETY: the kernel writes at most eight bytes.
-    match unsafe { call(k::__NR_read, pipe as usize, word.as_mut_ptr() as usize, word.len(), 0) } {
-        Ok(8) => Some(word),
-        _ => None,
-    }
+    (read(pipe, &mut word) == Ok(word.len())).then_some(word)
 }

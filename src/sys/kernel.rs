@@ -5,21 +5,46 @@ use core::ffi::c_char;
 use core::mem::MaybeUninit;
 use core::ptr::{from_ref, null, null_mut};
 use linux_raw_sys::general as k;
-use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
-use rustix::io::{Errno, FdFlags, fcntl_setfd};
-use rustix::process::{Gid, Uid};
+use rustix::fd::{AsRawFd, OwnedFd, RawFd};
+use rustix::io::Errno;
+use rustix::process::{Gid, Pid, Uid};
 
-/// The kernel's answer: -4095 to -1 is an errno, anything else a result.
-pub(super) fn result(ret: usize) -> Result<usize, Errno> {
-    if ret > -4096_isize as usize { Err(Errno::from_raw_os_error((ret as i32).wrapping_neg())) } else { Ok(ret) }
+/// The kernel's answer: -4095 to -1 is an errno, anything else a result. No call of this crate returns more than an `int`.
+pub(super) fn result(ret: usize) -> Result<u32, Errno> {
+    if ret > -4096_isize as usize { Err(Errno::from_raw_os_error((ret as i32).wrapping_neg())) } else { Ok(ret as u32) }
 }
 
 /// # Safety
 ///
 /// That of the system call `nr` with these arguments.
-pub(super) unsafe fn call(nr: u32, a: usize, b: usize, c: usize, d: usize) -> Result<usize, Errno> {
+unsafe fn once(nr: u32, a: usize, b: usize, c: usize, d: usize) -> Result<u32, Errno> {
     // SAFETY: the caller answers for the call.
     result(unsafe { syscall4(a, b, c, d, nr) })
+}
+
+/// A system call, until no signal interrupts it.
+///
+/// # Safety
+///
+/// That of the system call `nr` with these arguments.
+pub(super) unsafe fn call(nr: u32, a: usize, b: usize, c: usize, d: usize) -> Result<u32, Errno> {
+    loop {
+        // SAFETY: the caller answers for the call.
+        let ret = unsafe { syscall4(a, b, c, d, nr) };
+        if ret as i32 != -(linux_raw_sys::errno::EINTR as i32) {
+            return result(ret);
+        }
+    }
+}
+
+pub(crate) fn read(fd: RawFd, buffer: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: the kernel writes at most so many bytes there.
+    unsafe { call(k::__NR_read, fd as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0) }.map(|length| length as usize)
+}
+
+pub(crate) fn write(fd: RawFd, bytes: &[u8]) -> Result<usize, Errno> {
+    // SAFETY: the kernel reads so many bytes.
+    unsafe { call(k::__NR_write, fd as usize, bytes.as_ptr() as usize, bytes.len(), 0) }.map(|length| length as usize)
 }
 
 /// # Safety
@@ -36,7 +61,7 @@ pub(crate) unsafe fn execve(path: *const c_char, argv: *const *const c_char, env
 /// # Safety
 ///
 /// Nobody owns a descriptor from `first` to `last`, or nobody will use or close it again.
-pub(crate) unsafe fn close_range(first: RawFd, last: u32) -> Result<(), Errno> {
+pub(crate) unsafe fn close_range(first: RawFd, last: RawFd) -> Result<(), Errno> {
     // SAFETY: the caller vouches for the descriptors; no memory is passed.
     unsafe { call(k::__NR_close_range, first as usize, last as usize, 0, 0) }.map(drop)
 }
@@ -46,23 +71,33 @@ pub(crate) unsafe fn close_range(first: RawFd, last: u32) -> Result<(), Errno> {
 /// That of [`close_range`], for one descriptor.
 pub(crate) unsafe fn close(fd: RawFd) -> Result<(), Errno> {
     // SAFETY: the caller vouches for the descriptor; no memory is passed.
-    unsafe { call(k::__NR_close, fd as usize, 0, 0, 0) }.map(drop)
+    unsafe { once(k::__NR_close, fd as usize, 0, 0, 0) }.map(drop)
+}
+
+/// Reads entries of a directory; none at its end.
+pub(crate) fn getdents<'b>(dir: &OwnedFd, buffer: &'b mut [MaybeUninit<u8>]) -> Result<&'b [u8], Errno> {
+    let (dir, place) = (dir.as_raw_fd() as usize, buffer.as_mut_ptr());
+    // SAFETY: the kernel writes at most so many bytes there.
+    let length = unsafe { call(k::__NR_getdents64, dir, place as usize, buffer.len(), 0) }?;
+    // SAFETY: the kernel has just written so many.
+    Ok(unsafe { core::slice::from_raw_parts(place.cast(), length as usize) })
 }
 
 /// # Safety
 ///
 /// Nobody owns `new`, or its owner knows that it becomes a duplicate of `old`.
-pub(crate) unsafe fn dup3(old: BorrowedFd<'_>, new: RawFd, cloexec: bool) -> Result<(), Errno> {
-    if old.as_raw_fd() == new {
+pub(crate) unsafe fn dup3(old: RawFd, new: RawFd, cloexec: bool) -> Result<(), Errno> {
+    let (nr, to, how) = if old == new {
         // dup3 answers EINVAL, and dup2 leaves the flag as it is.
-        return fcntl_setfd(old, if cloexec { FdFlags::CLOEXEC } else { FdFlags::empty() });
-    }
-    let flags = if cloexec { k::O_CLOEXEC } else { 0 };
+        (FCNTL, k::F_SETFD as usize, usize::from(cloexec) * k::FD_CLOEXEC as usize)
+    } else {
+        (k::__NR_dup3, new as usize, usize::from(cloexec) * k::O_CLOEXEC as usize)
+    };
     loop {
         // SAFETY: the caller vouches for `new`; no memory is passed.
-        match unsafe { call(k::__NR_dup3, old.as_raw_fd() as usize, new as usize, flags as usize, 0) } {
-            // EBUSY: another thread's open(2) has the number reserved, for an instant.
-            Err(Errno::INTR | Errno::BUSY) => {}
+        match unsafe { call(nr, old as usize, to, how, 0) } {
+            // Another thread's open(2) has the number reserved, for an instant.
+            Err(Errno::BUSY) => {}
             done => return done.map(drop),
         }
     }
@@ -168,7 +203,7 @@ const SIGTIMEDWAIT: u32 = k::__NR_rt_sigtimedwait_time64;
 pub(crate) fn sigtimedwait(set: u64, timeout: Option<&k::__kernel_timespec>) -> Result<i32, Errno> {
     let timeout = timeout.map_or(null(), from_ref);
     // SAFETY: the set and the timeout outlive the call; no siginfo is asked for.
-    unsafe { call(SIGTIMEDWAIT, from_ref(&set) as usize, 0, timeout as usize, SIGSET) }.map(|signal| signal as i32)
+    unsafe { once(SIGTIMEDWAIT, from_ref(&set) as usize, 0, timeout as usize, SIGSET) }.map(|signal| signal as i32)
 }
 
 /// Gives up the controlling terminal that `fd` refers to.
@@ -177,9 +212,15 @@ pub(crate) fn tiocnotty(fd: RawFd) -> Result<(), Errno> {
     unsafe { call(k::__NR_ioctl, fd as usize, linux_raw_sys::ioctl::TIOCNOTTY as usize, 0, 0) }.map(drop)
 }
 
+/// The process leads the session that it creates, and gives it its number.
+pub(crate) fn setsid() -> Result<Pid, Errno> {
+    // SAFETY: no argument.
+    unsafe { call(k::__NR_setsid, 0, 0, 0, 0) }.and_then(|pid| Pid::from_raw(pid as i32).ok_or(Errno::SRCH))
+}
+
 pub(crate) fn umask(mask: u32) -> Result<u32, Errno> {
     // SAFETY: a number in, a number out.
-    unsafe { call(k::__NR_umask, mask as usize, 0, 0, 0) }.map(|former| former as u32)
+    unsafe { call(k::__NR_umask, mask as usize, 0, 0, 0) }
 }
 
 // The 32-bit architectures that are older than 32-bit ids have them under names of their own.
@@ -192,27 +233,44 @@ mod ids {
     pub(super) use super::k::{__NR_getgroups32 as GETGROUPS, __NR_getresgid32 as GETRESGID, __NR_getresuid32 as GETRESUID};
 }
 
-/// Real, effective and saved number, from getresuid(2) or getresgid(2).
-fn getres(nr: u32) -> Result<[u32; 3], Errno> {
-    let mut ids = [0_u32; 3];
-    let [real, effective, saved] = ids.each_mut().map(|id| &raw mut *id as usize);
+/// Whether real, effective and saved number, as getresuid(2) or getresgid(2) tells them, are this one.
+fn are_all(nr: u32, id: u32) -> Result<bool, Errno> {
+    let (mut real, mut effective, mut saved) = (0_u32, 0_u32, 0_u32);
     // SAFETY: the kernel writes three numbers to the three places given.
-    unsafe { call(nr, real, effective, saved, 0) }?;
-    Ok(ids)
+    unsafe { call(nr, &raw mut real as usize, &raw mut effective as usize, &raw mut saved as usize, 0) }?;
+    Ok(real == id && effective == id && saved == id)
 }
 
-pub(crate) fn getresuid() -> Result<[Uid; 3], Errno> {
-    getres(ids::GETRESUID).map(|ids| ids.map(Uid::from_raw))
+pub(crate) fn has_uid(uid: Uid) -> Result<bool, Errno> {
+    are_all(ids::GETRESUID, uid.as_raw())
 }
 
-pub(crate) fn getresgid() -> Result<[Gid; 3], Errno> {
-    getres(ids::GETRESGID).map(|ids| ids.map(Gid::from_raw))
+pub(crate) fn has_gid(gid: Gid) -> Result<bool, Errno> {
+    are_all(ids::GETRESGID, gid.as_raw())
 }
 
 /// How many supplementary groups there are; with `list` not empty they are written there, and
 /// EINVAL is the answer when it is too short.
-pub(crate) fn getgroups(list: &mut [u32]) -> Result<usize, Errno> {
+pub(crate) fn getgroups(list: &mut [Gid]) -> Result<usize, Errno> {
     let place = if list.is_empty() { null_mut() } else { list.as_mut_ptr() };
-    // SAFETY: the kernel writes at most `list.len()` numbers there.
-    unsafe { call(ids::GETGROUPS, list.len(), place as usize, 0, 0) }
+    // SAFETY: the kernel writes at most `list.len()` numbers there, which `Gid` is one of.
+    unsafe { call(ids::GETGROUPS, list.len(), place as usize, 0, 0) }.map(|length| length as usize)
+}
+
+/// This thread, as capget(2) and capset(2) name it.
+const THIS_THREAD: k::__user_cap_header_struct = k::__user_cap_header_struct { version: k::_LINUX_CAPABILITY_VERSION_3, pid: 0 };
+
+/// Whether the thread has no capability, and none that an execve(2) could bring back.
+pub(crate) fn is_powerless() -> Result<bool, Errno> {
+    // Effective, permitted and inheritable: first the lower halves, then the upper ones.
+    let mut sets = [0_u32; 6];
+    // SAFETY: the kernel reads the header, and writes two times three numbers.
+    unsafe { call(k::__NR_capget, from_ref(&THIS_THREAD) as usize, &raw mut sets as usize, 0, 0) }?;
+    Ok(sets.iter().all(|set| *set == 0))
+}
+
+/// Gives up every capability of the thread.
+pub(crate) fn drop_capabilities() -> Result<(), Errno> {
+    // SAFETY: the kernel reads the header, and two times three numbers.
+    unsafe { call(k::__NR_capset, from_ref(&THIS_THREAD) as usize, from_ref(&[0_u32; 6]) as usize, 0, 0) }.map(drop)
 }

@@ -6,6 +6,7 @@ mod alone;
 mod clock;
 mod decimal;
 mod handoff;
+mod inode;
 mod kernel;
 mod locks;
 mod open;
@@ -28,14 +29,15 @@ mod handoff_arch;
 mod process;
 
 pub(crate) use alone::alone;
-pub(crate) use clock::{Deadline, pause};
-pub(crate) use decimal::{Decimal, number};
+pub(crate) use clock::{Deadline, TimeLeft, pause, poll};
+pub(crate) use decimal::Decimal;
 pub(crate) use handoff::{End, Task, Watch, handoff};
+pub(crate) use inode::{Inode, stat};
 pub(crate) use kernel::{
-    Change, Disposition, close, close_range, dup3, execve, getgroups, getresgid, getresuid, is_open, sigaction, sigdisposition,
-    sigprocmask, sigtimedwait, tiocnotty, umask,
+    Change, Disposition, close, close_range, drop_capabilities, dup3, execve, getdents, getgroups, has_gid, has_uid, is_open,
+    is_powerless, read, setsid, sigaction, sigdisposition, sigprocmask, sigtimedwait, tiocnotty, umask, write,
 };
 pub(crate) use locks::{Locker, getlk, setlk, setlk_description};
-pub(crate) use open::{above_stdio, c_str, dup_above_stdio, openat, pidfd_open, pipe};
+pub(crate) use open::{above_stdio, borrow, c_str, dup_above_stdio, open_directory, openat, pidfd_open, pipe, skip};
 pub(crate) use process::{exit, fork, libc_signals, setgroups, setresgid, setresuid};
 pub(crate) use stat::has_executed;

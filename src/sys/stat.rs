@@ -1,7 +1,6 @@
 //! What `/proc/PID/stat` tells of a process.
 
 use super::decimal::Decimal;
-use core::ffi::CStr;
 use rustix::fs::{CWD, Mode, OFlags, readlinkat_raw};
 use rustix::io::{Errno, read};
 use rustix::process::{Pid, getpid};
@@ -19,7 +18,7 @@ pub(crate) fn has_executed(pid: Pid) -> Result<bool, Errno> {
     let pid = Decimal::of(pid.as_raw_nonzero().get().unsigned_abs());
     let parts = b"/proc/".iter().chain(pid.digits()).chain(b"/stat");
     path.iter_mut().zip(parts).for_each(|(to, from)| *to = *from);
-    let path = CStr::from_bytes_until_nul(&path).map_err(|_| Errno::INVAL)?;
+    let path = super::c_str(&path)?;
     let mut text = [0; 256];
     let length = read(super::openat(CWD, path, OFlags::CLOEXEC, Mode::empty())?, &mut text[..])?;
     Ok(flags(text.get(..length).unwrap_or_default()) & PF_FORKNOEXEC == 0)

@@ -1,11 +1,21 @@
 //! Without a C library: the system calls.
 
+use super::arch::syscall4;
 use super::kernel::call;
 use core::ops::Range;
 use linux_raw_sys::general as k;
 use rustix::io::Errno;
 use rustix::process::{Gid, Pid, Uid};
-use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+
+// The 32-bit architectures that are older than 32-bit ids have them under names of their own.
+#[cfg(not(any(target_arch = "x86", target_arch = "arm")))]
+mod ids {
+    pub(super) use super::k::{__NR_setgroups as SETGROUPS, __NR_setresgid as SETRESGID, __NR_setresuid as SETRESUID};
+}
+#[cfg(any(target_arch = "x86", target_arch = "arm"))]
+mod ids {
+    pub(super) use super::k::{__NR_setgroups32 as SETGROUPS, __NR_setresgid32 as SETRESGID, __NR_setresuid32 as SETRESUID};
+}
 
 /// # Safety
 ///
@@ -20,24 +30,36 @@ pub(crate) unsafe fn fork() -> Result<Option<Pid>, Errno> {
 pub(crate) fn exit(status: i32) -> ! {
     loop {
         // SAFETY: the call ends every thread; it does not return, and the loop says so.
-        let _ = unsafe { call(k::__NR_exit_group, status as usize, 0, 0, 0) };
+        unsafe { syscall4(status as usize, 0, 0, 0, k::__NR_exit_group) };
     }
 }
 
 /// The system calls change the calling thread only: a process of several is refused.
-pub(crate) fn setgroups(groups: &[Gid]) -> Result<(), Errno> {
+///
+/// # Safety
+///
+/// That of the system call `nr` with these arguments.
+unsafe fn change_ids(nr: u32, a: usize, b: usize, c: usize) -> Result<(), Errno> {
     super::alone()?;
-    set_thread_groups(groups)
+    // SAFETY: the caller answers for the call.
+    unsafe { call(nr, a, b, c, 0) }.map(drop)
+}
+
+pub(crate) fn setgroups(groups: &[Gid]) -> Result<(), Errno> {
+    // SAFETY: the kernel reads so many numbers, which `Gid` is one of.
+    unsafe { change_ids(ids::SETGROUPS, groups.len(), groups.as_ptr() as usize, 0) }
 }
 
 pub(crate) fn setresgid(gid: Gid) -> Result<(), Errno> {
-    super::alone()?;
-    set_thread_res_gid(gid, gid, gid)
+    let gid = gid.as_raw() as usize;
+    // SAFETY: numbers only.
+    unsafe { change_ids(ids::SETRESGID, gid, gid, gid) }
 }
 
 pub(crate) fn setresuid(uid: Uid) -> Result<(), Errno> {
-    super::alone()?;
-    set_thread_res_uid(uid, uid, uid)
+    let uid = uid.as_raw() as usize;
+    // SAFETY: numbers only.
+    unsafe { change_ids(ids::SETRESUID, uid, uid, uid) }
 }
 
 /// Nobody keeps a signal for itself.

@@ -249,6 +249,7 @@ fn try_place(tool: &Tool, way: &Way, stale: bool, target: (Place, bool), bystand
         pid
     } else {
         // The number that is in the file now may be anybody's.
+        room::reap();
         let heir = match number_in(tool) {
             Some(dead) if dead != bystander.pid => Some(Stranger::start_as(dead)?),
             _ => None,

@@ -160,10 +160,11 @@ fn rough_round(tool: &Tool, starters: usize) -> Result<usize, String> {
 fn may_be_told(one: &Ended) -> bool {
     let Some(err) = one.err.strip_prefix("daemon: ") else { return one.status == Some(0) && one.err.is_empty() };
     let (what, rest) = err.split_at(err.find(": ").unwrap_or(0));
-    let known = ["already running, pid ", "already starting\n", "already running: what a daemon"];
+    let known =
+        ["already running, pid ", "already starting\n", "already locked by another program: ", "already ended, but what it left behind"];
     let died = (what, rest) == ("not started", ": it ended at once, by signal 15\n");
     let not_stopped = what == "not stopped"
-        && [": it is still starting\n", ": it has ended, but what it left behind still holds its pid file\n"].contains(&rest);
+        && [": starting\n", ": ended, but what it left behind still holds its pid file\n"].contains(&rest);
     one.status == Some(1)
         && one.err.lines().count() == 1
         && (died || not_stopped || known.iter().any(|text| err.starts_with(text)))
