@@ -36,7 +36,7 @@ mod sys;
 mod thin_cstr;
 
 pub use control::{Stop, Stopped, signal_holder, stop};
-pub use daemon::{CloseFds, Daemon, Detached, EnvFilter, Plan, Stdio, Steps, daemonize, detach};
+pub use daemon::{CloseFds, Daemon, Detached, EnvFilter, Plan, Stdio, Steps, Way, daemonize, detach};
 pub use dir::{chdir, chroot, fchdir};
 pub use env::{drop_env, keep_env};
 pub use error::{Error, Step};

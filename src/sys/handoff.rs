@@ -52,7 +52,9 @@ impl Task {
             // SAFETY: nothing is registered.
             let _ = unsafe { call(k::__NR_set_tid_address, 0, 0, 0, 0) };
         }
-        set_robust_list(0);
+        if self.robust_list != 0 {
+            set_robust_list(0);
+        }
         self.set_rseq(UNREGISTER);
     }
 
@@ -67,7 +69,9 @@ impl Task {
                 unsafe { self.tid.write_volatile(tid as i32) };
             }
         }
-        set_robust_list(self.robust_list);
+        if self.robust_list != 0 {
+            set_robust_list(self.robust_list);
+        }
         if self.alternate_stack.ss_flags & k::SS_DISABLE as i32 == 0 {
             // SAFETY: the stack was registered before, for the thread that this one goes on as.
             let _ = unsafe { call(k::__NR_sigaltstack, from_ref(&self.alternate_stack) as usize, 0, 0, 0) };
@@ -108,10 +112,10 @@ fn has_own_memory() -> Result<(), Errno> {
 fn tid_address() -> Result<*mut i32, Errno> {
     let mut address = null_mut::<i32>();
     // SAFETY: the kernel writes one pointer.
-    let known = unsafe { call(k::__NR_prctl, linux_raw_sys::prctl::PR_GET_TID_ADDRESS as usize, &raw mut address as usize, 0, 0) };
+    let _ = unsafe { call(k::__NR_prctl, linux_raw_sys::prctl::PR_GET_TID_ADDRESS as usize, &raw mut address as usize, 0, 0) };
     if address.is_null() {
         // A C library has one, on a kernel that tells.
-        return if cfg!(feature = "std") { Err(known.err().unwrap_or(Errno::LIBACC)) } else { Ok(address) };
+        return if cfg!(feature = "std") { Err(Errno::LIBACC) } else { Ok(address) };
     }
     // SAFETY: numbers only.
     let tid = unsafe { call(k::__NR_gettid, 0, 0, 0, 0) }?;

@@ -10,7 +10,12 @@ pub(super) const RSEQ_SIGNATURE: usize = 0;
 /// # Safety
 ///
 /// None.
-pub(super) unsafe fn split(_: &'static Shared, _: extern "C" fn(*mut c_void), _: *mut c_void, _: extern "C" fn() -> isize) -> isize {
+pub(super) unsafe fn split(
+    _: &'static Shared,
+    _: extern "C" fn(*mut c_void),
+    _: *mut c_void,
+    _: extern "C" fn() -> isize,
+) -> isize {
     -(Errno::NOSYS.raw_os_error() as isize)
 }
 
