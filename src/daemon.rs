@@ -290,7 +290,7 @@ pub fn detach<'p>(plan: &Plan<'_, 'p>) -> Result<Detached<'p>, Error> {
 }
 
 /// Whether the daemon's steps went well; if not, whoever waits is told why.
-fn told(taken: Result<(), Errno>, daemon: &mut Daemon<'_>, at: &Step) -> bool {
+fn told(taken: Result<(), Errno>, daemon: &mut Daemon<'_>, at: Step) -> bool {
     if let Err(errno) = taken {
         let _ = daemon.notifier.take().map(|notifier| notifier.failed(at.failed(errno)));
     }
