@@ -244,9 +244,15 @@ impl Waiter {
             notifier: notifier.descriptors().map(|fd| fd.as_raw_fd()),
             ready: Word::Ready.to_bytes(),
             left: TimeLeft::of(timeout),
-            exit: |end| sys::exit(outcome(end).map_or(1, exit_status)),
+            exit: |end| sys::exit(parting_status(end)),
         }
     }
+}
+
+/// The status to end with when there is no caller to hear more: the daemon's, which knows best; not zero if it has told of a failure.
+fn parting_status(end: &sys::End) -> i32 {
+    let status = outcome(&sys::End { told: None, ..*end }).map_or(1, exit_status);
+    if end.told.is_some() { status.max(1) } else { status }
 }
 
 /// What the daemon has come to, once it has left the memory that it was handed.
@@ -256,20 +262,15 @@ pub(crate) fn outcome(end: &sys::End) -> Result<Outcome, Errno> {
     let all = WaitOptions::from_bits_retain(linux_raw_sys::general::__WALL);
     let reap = || status(|| waitpid(Some(daemon), all));
     match end.told.map(Word::from_bytes) {
-        _ if end.killed => {
+        told if end.killed => {
             reap();
-            Err(Errno::TIMEDOUT)
+            Err(if told.is_some() { Errno::PROTO } else { Errno::TIMEDOUT })
         }
         Some(Some(Word::Failed(error))) => {
             reap();
             Ok(Outcome::Failed(error))
         }
-        Some(_) => {
-            let _ = kill_process(daemon, Signal::KILL);
-            reap();
-            Err(Errno::PROTO)
-        }
-        None => {
+        _ => {
             for _ in 0..GRACE {
                 match waitpid(Some(daemon), all | WaitOptions::NOHANG) {
                     Ok(None) => {}

@@ -355,7 +355,11 @@ impl Watch {
                     Some(word) if word == self.ready => leave(0),
                     // D's pid, which P knows.
                     Some([b'p', ..]) => {}
+                    // A failure, or the pipe's end. From one who says anything else no good is to be expected.
                     last => {
+                        if last.is_some_and(|[kind, ..]| kind != b'f') {
+                            self.kill(&mut end);
+                        }
                         end.told = last;
                         break;
                     }

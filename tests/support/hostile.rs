@@ -104,6 +104,7 @@ pub struct Halt {
 pub struct Halted {
     id: u64,
     pub call: i64,
+    pub pid: i32,
 }
 
 impl Halt {
@@ -185,7 +186,7 @@ impl Halt {
             assert_eq!(received, 0, "a call: {}", std::io::Error::last_os_error());
             call
         };
-        Halted { id: call.id, call: call.data.nr.into() }
+        Halted { id: call.id, call: call.data.nr.into(), pid: call.pid as i32 }
     }
 
     /// Lets a halted call be made.
