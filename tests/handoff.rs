@@ -7,9 +7,10 @@
 mod support;
 
 use daemon_steps::{
-    CloseFds, Detached, Error, Fork, Plan, SignalSet, Step, Steps, ThinCStr, Way, block_signals, detach, execve, exit, exit_status,
-    fork, handoff, handoff_until_ready, reap, set_child_subreaper,
+    CloseFds, Detached, Error, Fork, Plan, SignalSet, Step, Steps, Stream, ThinCStr, Way, block_signals, detach, execve, exit,
+    exit_status, fork, handoff, handoff_until_ready, reap, set_child_subreaper, stdio_fd,
 };
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions, kill_process, setrlimit};
 use std::cell::{Cell, RefCell};
@@ -92,6 +93,13 @@ fn handle(signal: i32) {
     assert_eq!(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) }, 0);
 }
 
+/// Waits until the test lets go, and leaves its steps to others.
+fn wait_end_of_test() {
+    let [_, hear] = support::channel();
+    let mut fds = [PollFd::from_borrowed_fd(hear, PollFlags::empty())];
+    rustix::io::retry_on_intr(|| poll(&mut fds, None)).expect("an end");
+}
+
 fn signal(pid: i32, signal: Signal) {
     kill_process(Pid::from_raw(pid).expect("a pid"), signal).expect("a signal");
 }
@@ -134,7 +142,6 @@ fn moves() {
     tell(task());
     wait_byte();
     tell(HANDLED.load(Ordering::Relaxed));
-    wait_release();
 }
 
 fn the_daemon_is_new() {
@@ -142,6 +149,7 @@ fn the_daemon_is_new() {
     running.hear();
     running.step();
     let daemon = running.hear_pid();
+    running.hear();
     assert_eq!(running.status().code(), Some(0));
     let (parent, session) = (running.pid(), proc::session(daemon));
     assert!(daemon != parent && session != daemon && session != parent, "{parent} {daemon} {session}");
@@ -150,7 +158,9 @@ fn the_daemon_is_new() {
     assert_eq!(proc::terminal(daemon), 0);
     until("the daemon is somebody else's", || proc::parent(daemon) != parent);
     // The session's leader has gone.
-    assert!(!Path::new(&format!("/proc/{session}")).exists() || proc::state(session) == "Z");
+    assert!(!Path::new(&format!("/proc/{session}")).exists());
+    running.step();
+    assert_eq!(running.hear_all(), "0\n");
 }
 
 fn mask_handlers_and_descriptors_are_as_before() {
@@ -425,6 +435,11 @@ fn beside_a_vfork_parent() {
     rustix::process::wait(WaitOptions::empty()).expect("its end");
 }
 
+#[cfg(target_arch = "x86_64")]
+const RSEQ_SIGNATURE: usize = 0x5305_3053;
+#[cfg(not(target_arch = "x86_64"))]
+const RSEQ_SIGNATURE: usize = 0xd428_bc00;
+
 fn refused() {
     let before = task();
     match argument(1).as_str() {
@@ -449,9 +464,11 @@ fn refused() {
             #[repr(align(32))]
             struct Area([u8; 32]);
             let area = Box::leak(Box::new(Area([0; 32])));
-            assert_eq!(raw_call(libc::SYS_rseq, [area.0.as_mut_ptr() as usize, 32, 0, 0x5305_3053]), 0);
+            let register = || raw_call(libc::SYS_rseq, [area.0.as_ptr() as usize, 32, 0, RSEQ_SIGNATURE]);
+            assert_eq!(register(), 0);
             tell(word(handoff()));
-            assert!(area.0.iter().any(|byte| *byte != 0));
+            // It still is.
+            assert_eq!((register(), Errno::from_io_error(&std::io::Error::last_os_error())), (-1, Some(Errno::BUSY)));
             return;
         }
         "prctl" => {
@@ -500,12 +517,16 @@ fn refused_once() {
     assert_eq!(hostile::with_second_thread(handoff), Err(Errno::BUSY));
     assert_eq!(std::process::id(), me);
     // And one that has moved moves again, once its former parent has ended.
-    for _ in 0..3 {
-        handoff().expect("moved");
+    for waits in [false, true, false, true] {
+        let former = std::process::id();
+        if waits {
+            handoff_until_ready(None).expect("moved").ready().expect("ready");
+        } else {
+            handoff().expect("moved");
+        }
+        until("the parent ends", || std::os::unix::process::parent_id() != former);
     }
-    let notifier = handoff_until_ready(None).expect("moved");
-    notifier.ready().expect("ready");
-    tell(word(handoff()));
+    tell("ok");
 }
 
 fn a_refused_process_can_move_later() {
@@ -576,69 +597,66 @@ fn a_failed_call_changes_nothing() {
 
 // Processes that are killed on the way
 
-/// Moves, halted where its arguments say; tells who is halted where.
+/// Moves, halted where its first argument says; tells who is halted. The second says what becomes of the first that is.
 fn halts() {
-    let calls: Vec<i64> = argument(1).split(' ').map(|call| call.parse().expect("a number")).collect();
-    let mut halt = Halt::at(&calls);
+    let call = argument(1).parse().expect("a number");
+    let mut halt = Halt::at(&[call]);
     let actor = halt.start(|| {
         let moved = handoff();
         tell(format!("{} {}", std::process::id(), word(moved)));
-        wait_release();
+        wait_end_of_test();
     });
     tell(actor.as_raw_nonzero());
+    let mut kills = argument(2) == "kills";
     while let Some(halted) = halt.next() {
         tell(halted.pid);
         wait_byte();
-        // Who was killed waits no more.
-        if Path::new(&format!("/proc/{}", halted.pid)).exists() && proc::state(halted.pid) != "Z" {
+        if std::mem::take(&mut kills) {
+            signal(halted.pid, Signal::KILL);
+        } else {
             halt.go(halted);
         }
         reap(|_, _| ()).expect("reaped");
     }
 }
 
-/// Halted in C, and who they are; with D's pid, if D is there by now.
-fn halted(call: i64) -> (Running, i32, i32, Option<i32>) {
-    let running = mover("halts").arg(call.to_string()).start();
-    let parent = running.hear_pid();
-    let mut lines = vec![running.hear()];
-    if call == libc::SYS_exit_group {
-        lines.push(running.hear());
-    }
+/// P, and C that is halted; and D, which runs already if C is about to exit.
+fn halted(call: i64, then: &str) -> (Running, i32, i32, Option<i32>) {
+    let running = mover("halts").arg(call.to_string()).arg(then).start();
+    let count = if call == libc::SYS_exit_group { 3 } else { 2 };
+    let lines: Vec<_> = (0..count).map(|_| running.hear()).collect();
     let daemon = lines.iter().find_map(|line| line.strip_suffix(" ok")).map(|daemon| daemon.parse().expect("a pid"));
-    let halted = lines.iter().find_map(|line| line.parse().ok()).expect("a pid");
-    assert_eq!(proc::parent(halted), parent);
-    (running, parent, halted, daemon)
+    let [parent, between] = lines.iter().filter_map(|line| line.parse().ok()).collect::<Vec<_>>()[..] else {
+        panic!("{lines:?}")
+    };
+    assert_eq!(proc::parent(between), parent);
+    (running, parent, between, daemon)
 }
 
 fn killed_between_the_clones() {
-    let (mut running, parent, between, _) = halted(libc::SYS_setsid);
-    signal(between, Signal::KILL);
+    let (mut running, parent, _, _) = halted(libc::SYS_setsid, "kills");
+    running.step();
     assert_eq!(running.hear(), format!("{parent} {}", Errno::CHILD.raw_os_error()));
     assert!(proc::children(parent).is_empty());
-    running.step();
     running.release();
     assert_eq!(running.hear_all(), "");
 }
 
 fn killed_after_the_clones() {
-    let (mut running, parent, between, daemon) = halted(libc::SYS_exit_group);
-    // It runs already, while C has not ended.
+    let (mut running, parent, between, daemon) = halted(libc::SYS_exit_group, "kills");
     let daemon = daemon.expect("moved");
     assert_eq!(proc::children(parent), [between, daemon]);
-    signal(between, Signal::KILL);
-    // C's halt, and then P's.
     running.step();
     assert_eq!(running.hear_pid(), parent);
     running.step();
     wait_end(parent);
     running.release();
-    // And D's.
+    // Where it ends.
     assert_eq!(running.hear_pid(), daemon);
 }
 
 fn a_parent_killed_in_its_sleep() {
-    let (mut running, parent, between, _) = halted(libc::SYS_setsid);
+    let (mut running, parent, between, _) = halted(libc::SYS_setsid, "goes");
     signal(parent, Signal::KILL);
     wait_end(parent);
     running.step();
@@ -674,7 +692,9 @@ fn waits() {
         "exit_zero" => exit(0),
         "abort" => std::process::abort(),
         "executes" => {
-            let argv = [c"/bin/sh", c"-c", c"read end <&199"].map(|word| Some(ThinCStr::from(word)));
+            let [_, hear] = support::channel();
+            stdio_fd(Stream::Stdin, hear).expect("stdin");
+            let argv = [c"/bin/sh", c"-c", c"read end"].map(|word| Some(ThinCStr::from(word)));
             let argv: Vec<_> = argv.into_iter().chain([None]).collect();
             panic!("{}", execve(c"/bin/sh", &argv, &[Cell::new(None)]));
         }
@@ -698,8 +718,8 @@ fn the_parent_ends_as_the_daemon_says() {
         let mut running = mover("waits").arg(case).start();
         let daemon = running.hear_pid();
         assert!(case == "late" || proc::parent(daemon) == running.pid(), "{case}");
-        assert!(case == "late" || proc::state(running.pid()) == "S", "{case}");
         if case != "late" {
+            until("the parent waits", || proc::state(running.pid()) == "S");
             running.step();
         }
         assert_eq!(running.status().code(), Some(status), "{case}");
@@ -894,7 +914,8 @@ fn the_plan_may_allow_forks() {
     let lines: Vec<_> = (0..4).map(|_| running.hear()).collect();
     let parent = running.pid().to_string();
     assert!(["daemon", "0", &parent].iter().all(|line| lines.iter().any(|told| told == line)), "{lines:?}");
-    let daemon = lines.iter().filter(|line| **line != parent).find_map(|line| line.parse().ok().filter(|pid| *pid != 0)).expect("a pid");
+    let daemon =
+        lines.iter().filter(|line| **line != parent).find_map(|line| line.parse().ok().filter(|pid| *pid != 0)).expect("a pid");
     assert_ne!(proc::session(daemon), proc::session(running.pid()));
     running.release();
 }
@@ -927,13 +948,15 @@ fn storm() {
         }
         // P and D.
         for _ in 0..2 {
-            let (pid, status) = rustix::io::retry_on_intr(|| rustix::process::wait(WaitOptions::empty())).expect("an end").expect("one");
+            let (pid, status) =
+                rustix::io::retry_on_intr(|| rustix::process::wait(WaitOptions::empty())).expect("an end").expect("one");
             assert!(pid != sender && status.exit_status() == Some(0), "round {round}: {pid:?} {status:?}");
             seen += 1;
         }
     }
     drop(storms);
-    let sent = rustix::io::retry_on_intr(|| rustix::process::waitpid(Some(sender), WaitOptions::empty())).expect("the sender's end");
+    let sent =
+        rustix::io::retry_on_intr(|| rustix::process::waitpid(Some(sender), WaitOptions::empty())).expect("the sender's end");
     assert_eq!(sent.map(|(_, status)| status.exit_status()), Some(Some(0)));
     tell(seen);
 }
