@@ -11,8 +11,10 @@ use daemon_steps::{
     exit_status, fork, handoff, handoff_until_ready, reap, set_child_subreaper, stdio_fd,
 };
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions, kill_process, setrlimit};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 use std::mem::MaybeUninit;
@@ -211,13 +213,17 @@ fn lives_on() {
             })
         })
         .collect();
-    adders.into_iter().for_each(|adder| adder.join().expect("joined"));
+    for adder in adders {
+        adder.join().expect("joined");
+    }
     tell(*shared.lock().expect("sound"));
 
     tell(std::panic::catch_unwind(|| std::panic::panic_any(7)).expect_err("a panic").downcast_ref::<i32>().expect("a number"));
 
-    for (protocol, robust) in [(0, false), (libc::PTHREAD_PRIO_INHERIT, false), (0, true), (libc::PTHREAD_PRIO_INHERIT, true)] {
-        tell(format!("{:?}", uses_mutex(protocol, robust)));
+    for robust in [false, true] {
+        for protocol in [libc::PTHREAD_PRIO_NONE, libc::PTHREAD_PRIO_INHERIT] {
+            tell(format!("{:?}", uses_mutex(protocol, robust)));
+        }
     }
 
     tell(Command::new("/bin/sh").args(["-c", "exit 3"]).status().expect("a child").code().expect("a status"));
@@ -227,39 +233,63 @@ fn lives_on() {
     unsafe { libc::exit(0) };
 }
 
-/// What lock and unlock say here; and lock again, when another thread has ended with it.
-fn uses_mutex(protocol: i32, robust: bool) -> [i32; 4] {
-    struct Shared(*mut libc::pthread_mutex_t);
-    // SAFETY: a mutex is for many threads.
-    unsafe impl Send for Shared {}
-    let mut attributes = MaybeUninit::uninit();
-    let mutex = Box::into_raw(Box::new(MaybeUninit::<libc::pthread_mutex_t>::uninit())).cast();
-    // SAFETY: each is initialised before it is used, and the mutex is never freed.
-    unsafe {
-        libc::pthread_mutexattr_init(attributes.as_mut_ptr());
-        libc::pthread_mutexattr_settype(attributes.as_mut_ptr(), libc::PTHREAD_MUTEX_ERRORCHECK);
-        libc::pthread_mutexattr_setprotocol(attributes.as_mut_ptr(), protocol);
-        if robust {
-            libc::pthread_mutexattr_setrobust(attributes.as_mut_ptr(), libc::PTHREAD_MUTEX_ROBUST);
+/// A mutex of the C library, which checks its owner. It stays.
+#[derive(Clone, Copy)]
+struct Mutex(*mut libc::pthread_mutex_t);
+
+// SAFETY: that is what it is for.
+unsafe impl Send for Mutex {}
+
+impl Mutex {
+    #[allow(clippy::multiple_unsafe_ops_per_block)]
+    fn new(place: *mut libc::pthread_mutex_t, protocol: i32, robust: i32) -> Self {
+        let mut attributes = MaybeUninit::uninit();
+        let attributes = attributes.as_mut_ptr();
+        // SAFETY: the attributes are initialised first; the place stays.
+        unsafe {
+            libc::pthread_mutexattr_init(attributes);
+            libc::pthread_mutexattr_settype(attributes, libc::PTHREAD_MUTEX_ERRORCHECK);
+            libc::pthread_mutexattr_setpshared(attributes, libc::PTHREAD_PROCESS_SHARED);
+            libc::pthread_mutexattr_setprotocol(attributes, protocol);
+            libc::pthread_mutexattr_setrobust(attributes, robust);
+            assert_eq!(libc::pthread_mutex_init(place, attributes), 0);
         }
-        assert_eq!(libc::pthread_mutex_init(mutex, attributes.as_ptr()), 0);
-        let first = [libc::pthread_mutex_lock(mutex), libc::pthread_mutex_unlock(mutex)];
-        let shared = Shared(mutex);
-        std::thread::spawn(move || {
-            let shared = shared;
-            libc::pthread_mutex_lock(shared.0);
-            if !robust {
-                libc::pthread_mutex_unlock(shared.0);
-            }
-        })
-        .join()
-        .expect("joined");
-        let again = libc::pthread_mutex_lock(mutex);
-        if robust {
-            libc::pthread_mutex_consistent(mutex);
-        }
-        [first[0], first[1], again, libc::pthread_mutex_unlock(mutex)]
+        Self(place)
     }
+
+    fn lock(self) -> i32 {
+        // SAFETY: initialised.
+        unsafe { libc::pthread_mutex_lock(self.0) }
+    }
+
+    fn unlock(self) -> i32 {
+        // SAFETY: initialised.
+        unsafe { libc::pthread_mutex_unlock(self.0) }
+    }
+
+    fn consistent(self) -> i32 {
+        // SAFETY: initialised.
+        unsafe { libc::pthread_mutex_consistent(self.0) }
+    }
+}
+
+/// What lock and unlock say; and lock again, when another thread has ended with it, or without if it is not robust.
+fn uses_mutex(protocol: i32, robust: bool) -> [i32; 4] {
+    let place = Box::into_raw(Box::new(MaybeUninit::<libc::pthread_mutex_t>::uninit())).cast();
+    let mutex = Mutex::new(place, protocol, if robust { libc::PTHREAD_MUTEX_ROBUST } else { libc::PTHREAD_MUTEX_STALLED });
+    let [locked, unlocked] = [mutex.lock(), mutex.unlock()];
+    let other = move || {
+        let mutex = mutex;
+        if mutex.lock() == 0 && !robust {
+            mutex.unlock();
+        }
+    };
+    std::thread::spawn(other).join().expect("joined");
+    let again = mutex.lock();
+    if robust {
+        mutex.consistent();
+    }
+    [locked, unlocked, again, mutex.unlock()]
 }
 
 /// The signal that a timer sends.
@@ -277,22 +307,14 @@ fn timer() -> i32 {
 
 /// Whether the processor that the library names is the one that the thread is bound to: each in turn, there and back.
 fn cpus() -> bool {
-    // SAFETY: a plain set, which the kernel fills.
-    let allowed = unsafe {
-        let mut allowed: libc::cpu_set_t = std::mem::zeroed();
-        assert_eq!(libc::sched_getaffinity(0, size_of_val(&allowed), &raw mut allowed), 0);
-        allowed
-    };
-    // SAFETY: the number is in the set's range.
-    let cpus: Vec<_> = (0..libc::CPU_SETSIZE as usize).filter(|cpu| unsafe { libc::CPU_ISSET(*cpu, &allowed) }).collect();
+    let allowed = sched_getaffinity(None).expect("the processors");
+    let cpus: Vec<_> = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect();
     cpus.iter().chain(cpus.iter().rev()).all(|&cpu| {
-        // SAFETY: a plain set; the number is in its range.
-        unsafe {
-            let mut one: libc::cpu_set_t = std::mem::zeroed();
-            libc::CPU_SET(cpu, &mut one);
-            assert_eq!(libc::sched_setaffinity(0, size_of_val(&one), &raw const one), 0);
-            libc::sched_getcpu() == cpu as i32
-        }
+        let mut one = CpuSet::new();
+        one.set(cpu);
+        sched_setaffinity(None, &one).expect("bound");
+        // SAFETY: it only asks.
+        usize::try_from(unsafe { libc::sched_getcpu() }) == Ok(cpu)
     })
 }
 
@@ -320,26 +342,16 @@ fn shared_page() -> *mut libc::c_void {
 
 /// The daemon ends with a mutex locked; its former child then wants it.
 fn leaves_a_robust_mutex() {
-    let mutex: *mut libc::pthread_mutex_t = shared_page().cast();
-    let mut attributes = MaybeUninit::uninit();
-    // SAFETY: each is initialised before it is used.
-    unsafe {
-        libc::pthread_mutexattr_init(attributes.as_mut_ptr());
-        libc::pthread_mutexattr_setpshared(attributes.as_mut_ptr(), libc::PTHREAD_PROCESS_SHARED);
-        libc::pthread_mutexattr_setrobust(attributes.as_mut_ptr(), libc::PTHREAD_MUTEX_ROBUST);
-        assert_eq!(libc::pthread_mutex_init(mutex, attributes.as_ptr()), 0);
-    }
+    let mutex = Mutex::new(shared_page().cast(), libc::PTHREAD_PRIO_NONE, libc::PTHREAD_MUTEX_ROBUST);
     let (ends, daemon) = rustix::pipe::pipe().expect("a pipe");
     if fork() == Ok(Fork::Child) {
         drop(daemon);
         assert_eq!(rustix::io::read(&ends, &mut [0; 1][..]), Ok(0));
-        // SAFETY: initialised above.
-        tell(unsafe { libc::pthread_mutex_lock(mutex) });
+        tell(mutex.lock());
         return;
     }
     handoff().expect("moved");
-    // SAFETY: initialised above.
-    tell(unsafe { libc::pthread_mutex_lock(mutex) });
+    tell(mutex.lock());
     exit(0);
 }
 
@@ -934,14 +946,16 @@ fn storm() {
     let (over, storms) = rustix::pipe::pipe().expect("a pipe");
     let Fork::Parent(sender) = fork().expect("a fork") else {
         drop(storms);
-        send_until(over, me);
+        send_until(&over, me);
         return;
     };
     drop(over);
     [libc::SIGUSR1, libc::SIGUSR2, libc::SIGALRM, libc::SIGCHLD].into_iter().for_each(handle);
     let mut seen = 0;
     for round in 0..rounds() {
-        if fork().expect("a fork") == Fork::Child {
+        // The library's own, also without the feature `std`: so that its thread has all that a thread has.
+        // SAFETY: this is the only thread.
+        if unsafe { libc::fork() } == 0 {
             drop(storms);
             moves_in_the_storm(round);
             exit(0);
@@ -983,11 +997,11 @@ fn moves_in_the_storm(round: u32) {
 }
 
 /// Sends signals to the descendants of `root`, and stops and continues them, until the pipe ends.
-fn send_until(over: rustix::fd::OwnedFd, root: i32) {
+fn send_until(over: &OwnedFd, root: i32) {
     let me = std::process::id() as i32;
     let mut turn = 0_usize;
     let signals = [Signal::USR1, Signal::STOP, Signal::CONT, Signal::USR2, Signal::ALARM, Signal::CONT];
-    while !support::readable(rustix::fd::AsFd::as_fd(&over), Duration::ZERO) {
+    while !support::readable(over.as_fd(), Duration::ZERO) {
         for pid in descendants(root).into_iter().filter(|pid| *pid != me) {
             turn += 1;
             // They come and go: that one is not there any more is no error, and the number of one that nobody
