@@ -114,7 +114,7 @@ pub(super) fn shadow_stack() -> bool {
     top != 0
 }
 
-/// The thread pointer, and where the C library says that its area for restartable sequences stands: its distance and
+/// Where the C library says that its area for restartable sequences stands, and its
 /// size; of no size if it has none.
 #[cfg(feature = "std")]
 pub(super) fn libc_rseq() -> (usize, u32) {
