@@ -3,12 +3,11 @@
 //! Composed, like [`daemonize`](crate::daemonize), of a step ([`holder`]) and the kernel's pidfds.
 
 use crate::pidfile::{Holder, holder};
-use crate::sys::{self, Deadline};
+use crate::sys::{self, borrow};
 use core::time::Duration;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::OwnedFd;
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::process::{Signal, pidfd_send_signal};
+use rustix::process::{Pid, Signal, pidfd_send_signal};
 
 /// How [`stop`] goes about it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,26 +40,24 @@ pub enum Stopped {
     StillRunning,
 }
 
-/// Who holds the file, and if it is a process that can be named its pidfd.
+/// The process that holds the file, and its pidfd; or who else holds it.
 ///
 /// The kernel is asked again after the pidfd is open: a process that ended in between has lost its
 /// claim, so the pidfd cannot be that of a stranger who got the number. A number that no process has
 /// and that stays in the claim is that of a dead one, whose descriptors another shares (`CLONE_FILES`).
-fn open_holder(pid_file: &OwnedFd) -> Result<(Holder, Option<OwnedFd>), Errno> {
-    let mut found = holder(pid_file)?;
+fn open_holder(pid_file: &OwnedFd) -> Result<(Pid, OwnedFd), Result<Holder, Errno>> {
+    let mut found = holder(pid_file);
     for _ in 0..16 {
-        let Holder::Running(pid) = found else { return Ok((found, None)) };
-        let pidfd = match sys::pidfd_open(pid) {
-            Err(Errno::SRCH) => None,
-            pidfd => Some(pidfd?),
-        };
-        let again = holder(pid_file)?;
-        if again == found && pidfd.is_some() {
-            return Ok((found, pidfd));
+        let Ok(Holder::Running(pid)) = found else { return Err(found) };
+        let pidfd = sys::pidfd_open(pid);
+        let again = holder(pid_file);
+        match pidfd {
+            Ok(pidfd) if again == found => return Ok((pid, pidfd)),
+            Ok(_) | Err(Errno::SRCH) => found = again,
+            Err(errno) => return Err(Err(errno)),
         }
-        found = again;
     }
-    Ok((Holder::LeftBehind, None))
+    Err(Ok(Holder::LeftBehind))
 }
 
 /// Sends `signal` to the process that holds the pid file; whom, or why nobody.
@@ -86,11 +83,12 @@ fn open_holder(pid_file: &OwnedFd) -> Result<(Holder, Option<OwnedFd>), Errno> {
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn signal_holder(pid_file: &OwnedFd, signal: Signal) -> Result<Holder, Errno> {
-    let (holder, pidfd) = open_holder(pid_file)?;
-    match pidfd.map(|pidfd| pidfd_send_signal(pidfd, signal)) {
-        Some(Err(Errno::SRCH)) => Ok(Holder::Nobody),
-        Some(sent) => sent.map(|()| holder),
-        None => Ok(holder),
+    match open_holder(pid_file) {
+        Ok((pid, pidfd)) => match pidfd_send_signal(borrow(&pidfd), signal) {
+            Err(Errno::SRCH) => Ok(Holder::Nobody),
+            sent => sent.map(|()| Holder::Running(pid)),
+        },
+        Err(found) => found,
     }
 }
 
@@ -104,8 +102,7 @@ pub fn signal_holder(pid_file: &OwnedFd, signal: Signal) -> Result<Holder, Errno
 ///
 /// # System calls
 ///
-/// Those of [`signal_holder`], with a second and perhaps a third `pidfd_send_signal`, and `ppoll`; with a
-/// timeout `clock_gettime`.
+/// Those of [`signal_holder`], with a second and perhaps a third `pidfd_send_signal`; `ppoll`.
 ///
 /// See [pidfd_open(2)](https://man7.org/linux/man-pages/man2/pidfd_open.2.html).
 ///
@@ -116,17 +113,19 @@ pub fn signal_holder(pid_file: &OwnedFd, signal: Signal) -> Result<Holder, Errno
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn stop(pid_file: &OwnedFd, how: &Stop) -> Result<Stopped, Errno> {
-    let (holder, pidfd) = open_holder(pid_file)?;
-    let Some(pidfd) = pidfd else { return Ok(Stopped::NotRunning(holder)) };
-    for signal in [how.signal, Signal::CONT] {
-        send(&pidfd, signal)?;
-    }
-    if ends(&pidfd, how.timeout)? {
+    let pidfd = match open_holder(pid_file) {
+        Ok((_, pidfd)) => pidfd,
+        Err(found) => return found.map(Stopped::NotRunning),
+    };
+    let pidfd = borrow(&pidfd);
+    send(pidfd, how.signal)?;
+    send(pidfd, Signal::CONT)?;
+    if sys::readable(pidfd, how.timeout)? {
         return Ok(Stopped::Ended);
     }
     if how.kill {
-        send(&pidfd, Signal::KILL)?;
-        if ends(&pidfd, how.timeout)? {
+        send(pidfd, Signal::KILL)?;
+        if sys::readable(pidfd, how.timeout)? {
             return Ok(Stopped::Killed);
         }
     }
@@ -134,19 +133,9 @@ pub fn stop(pid_file: &OwnedFd, how: &Stop) -> Result<Stopped, Errno> {
 }
 
 /// A process that has ended meanwhile needs no signal.
-fn send(pidfd: &OwnedFd, signal: Signal) -> Result<(), Errno> {
+fn send(pidfd: BorrowedFd<'_>, signal: Signal) -> Result<(), Errno> {
     match pidfd_send_signal(pidfd, signal) {
         Err(Errno::SRCH) => Ok(()),
         sent => sent,
-    }
-}
-
-fn ends(pidfd: &OwnedFd, timeout: Option<Duration>) -> Result<bool, Errno> {
-    let deadline = Deadline::after(timeout);
-    loop {
-        match poll(&mut [PollFd::new(pidfd, PollFlags::IN)], deadline.left().as_ref()) {
-            Err(Errno::INTR) => {}
-            ended => return ended.map(|ended| ended > 0),
-        }
     }
 }

@@ -226,7 +226,13 @@ pub enum Detached<'p> {
 ///
 /// # System calls
 ///
-/// Those of the steps; before the fork `rt_sigprocmask` and `prctl(PR_SET_CHILD_SUBREAPER)`, undone after it.
+/// Those of the steps selected: [`fill_stdio`], [`PidFile::lock`], [`ready_pipe`], [`block_signals`], [`set_child_subreaper`],
+/// [`fork`](crate::fork()), [`set_signal_mask`], [`Waiter::wait`](crate::Waiter::wait); in the child [`setsid`], [`fork`](crate::fork()), [`exit`],
+/// [`Notifier::announce`], [`umask`](crate::umask()), [`stdio_null`], [`stdio_file`] or [`stdio_fd`], [`close_except`], [`reset_signals`],
+/// [`chroot`], [`chdir`], [`PidFile::claim`], [`PidFile::leave_directory`], [`drop_privileges`], [`set_no_new_privs`],
+/// [`set_signal_mask`], [`Notifier::ready`]. In each process, `close` of the other's end of the pipe.
+///
+/// * A step fails: those of [`Notifier::failed`], [`PidFile::remove`], [`exit`].
 ///
 /// See [daemon(7)](https://www.freedesktop.org/software/systemd/man/latest/daemon.html).
 ///
@@ -481,29 +487,29 @@ impl<'p> Plan<'_, 'p> {
     }
 
     fn redirect(&self) -> Result<(), Errno> {
-        let [stdin, stdout, stderr] = self.stdio;
         if let [Stdio::Null, Stdio::Null, Stdio::Null] = self.stdio {
             return stdio_null();
         }
-        [(Stream::Stdin, stdin), (Stream::Stdout, stdout), (Stream::Stderr, stderr)].into_iter().try_for_each(|(stream, to)| {
-            match to {
+        for (stream, to) in [Stream::Stdin, Stream::Stdout, Stream::Stderr].into_iter().zip(&self.stdio) {
+            match *to {
                 Stdio::Null => stdio_file(stream, c"/dev/null", Mode::empty()),
                 Stdio::File(path, mode) => stdio_file(stream, path, mode),
                 Stdio::Fd(fd) => stdio_fd(stream, fd),
                 Stdio::Keep => Ok(()),
-            }
-        })
+            }?;
+        }
+        Ok(())
     }
 
     fn close(&self, daemon: &Daemon<'p>) -> Result<(), Errno> {
         let CloseFds { keep } = self.close.ok_or(Errno::INVAL)?;
         let pid_file = daemon.pid_file.as_ref().map(PidFile::descriptors);
         let notifier = daemon.notifier.as_ref().map(Notifier::descriptors);
-        let keep = keep.iter().chain(pid_file.as_slice().as_flattened()).chain(notifier.as_slice().as_flattened());
+        let keep = [keep, pid_file.as_slice().as_flattened(), notifier.as_slice().as_flattened()];
         // SAFETY: the caller of `CloseFds::all_but` vouches for all but the steps' own, kept here.
         #[allow(unsafe_code)]
         unsafe {
-            close_except(3, keep.copied())
+            close_except(3, keep.iter().copied().flatten().copied())
         }
     }
 

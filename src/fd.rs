@@ -8,7 +8,6 @@ use core::mem::MaybeUninit;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{Resource, getrlimit};
 
 /// Opens `/dev/null` on those of the descriptors 0, 1 and 2 that are closed.
 ///
@@ -22,7 +21,10 @@ use rustix::process::{Resource, getrlimit};
 ///
 /// # System calls
 ///
-/// `fcntl(F_GETFD)` for each of the three; `openat` for each that is missing.
+/// `fcntl(F_GETFD)` for each of the three.
+///
+/// * One is missing: `openat` of `/dev/null`.
+/// * Another thread fills it first: `close`.
 ///
 /// See [fcntl(2)](https://man7.org/linux/man-pages/man2/fcntl.2.html).
 ///
@@ -31,14 +33,22 @@ use rustix::process::{Resource, getrlimit};
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn fill_stdio() -> Result<(), Errno> {
-    for fd in 0..=2 {
-        while !sys::is_open(fd)? {
-            let null = sys::openat(CWD, c"/dev/null", OFlags::RDWR, Mode::empty())?;
-            // The lowest free number is this one, unless another thread was faster.
-            if null.as_raw_fd() == fd {
-                let _ = null.into_raw_fd();
+    for fd in 0..3 {
+        loop {
+            match sys::getfd(fd) {
+                Err(Errno::BADF) => open_null(fd)?,
+                is_open => break is_open?,
             }
         }
+    }
+    Ok(())
+}
+
+/// The lowest free number is this one, unless another thread was faster.
+fn open_null(fd: RawFd) -> Result<(), Errno> {
+    let null = sys::openat(CWD, c"/dev/null", OFlags::RDWR, Mode::empty())?;
+    if null.as_raw_fd() == fd {
+        let _ = null.into_raw_fd();
     }
     Ok(())
 }
@@ -75,18 +85,19 @@ pub unsafe fn close_from(first: RawFd) -> Result<(), Errno> {
 ///
 /// # Errors
 ///
-/// * `EPERM` or what else a seccomp filter answers, when it denies `close` itself.
+/// * `EPERM` or what else a seccomp filter answers, when it denies `close` itself, or `prlimit64` where that is needed.
 ///
 /// An error that close(2) reports after it has closed (`EINTR`, `EIO`, or what the file system likes) is none of
 /// this function's: the descriptor is gone.
 ///
 /// # System calls
 ///
-/// `close_range` (5.9), one for each gap between the kept. If that is answered with an error (`ENOSYS`, or what a
-/// seccomp filter says), for each gap: `close`, `openat` of `/proc/self/fd`, `getdents64`, and `close` for each.
-/// If that fails, as without `/proc`: `prlimit64`, and `close` for each number below the hard limit of
-/// `RLIMIT_NOFILE`; descriptors above it, which were opened before the limit was lowered, may stay.
-/// `fcntl(F_GETFD)` follows a `close` that fails with another error than `EBADF`.
+/// `close_range` (5.9), one for each gap between the kept.
+///
+/// * It is not there, or denied: `close`, `openat` of `/proc/self/fd`, `getdents64`, and `close` of each, for each gap.
+/// * Nor is `/proc`: `close`, `openat`, `prlimit64`, and `close` of each number below the hard limit of `RLIMIT_NOFILE`;
+///   descriptors above it, which were opened before the limit was lowered, may stay.
+/// * A `close` fails, other than with `EBADF`: `fcntl(F_GETFD)`.
 ///
 /// See [close_range(2)](https://man7.org/linux/man-pages/man2/close_range.2.html).
 ///
@@ -108,16 +119,21 @@ where
     K::IntoIter: Clone,
 {
     let keep = keep.into_iter();
+    let next_kept = |from| {
+        let kept = keep.clone().map(|fd| fd.as_raw_fd()).filter(|fd| *fd >= from);
+        kept.fold(RawFd::MAX, RawFd::min)
+    };
     // SAFETY: the caller vouches for what is closed.
-    unsafe { close_gaps(first.max(0), &|from| keep.clone().map(|fd| fd.as_raw_fd()).filter(|fd| *fd >= from).min()) }
+    unsafe { close_gaps(first.max(0), &next_kept) }
 }
 
 /// # Safety
 ///
-/// That of [`close_except`]; of the other functions below as well. `next_kept` tells the lowest kept number from this one on.
-unsafe fn close_gaps(mut from: RawFd, next_kept: &dyn Fn(RawFd) -> Option<RawFd>) -> Result<(), Errno> {
+/// That of [`close_except`]; of the other functions below as well. `next_kept` tells the lowest kept number from this one
+/// on, or the largest there is.
+unsafe fn close_gaps(mut from: RawFd, next_kept: &dyn Fn(RawFd) -> RawFd) -> Result<(), Errno> {
     while from < RawFd::MAX {
-        let end = next_kept(from).unwrap_or(RawFd::MAX);
+        let end = next_kept(from);
         if from < end {
             // SAFETY: the caller vouches for what is between the kept.
             unsafe { close_gap(from, end) }?;
@@ -138,6 +154,9 @@ unsafe fn close_gap(first: RawFd, end: RawFd) -> Result<(), Errno> {
 }
 
 /// What `/proc/self/fd` lists.
+///
+/// Not inlined, so that the buffer does not stay on the caller's stack.
+#[inline(never)]
 unsafe fn by_proc(first: RawFd, end: RawFd) -> Result<(), Errno> {
     // If the table of descriptors is full, this one's place is free now.
     // SAFETY: the caller vouches for it.
@@ -176,8 +195,7 @@ fn next_number(entries: &mut &[u8]) -> Option<RawFd> {
 
 /// Every number that the process may have got: below the hard limit, because descriptors may exist above a lowered soft one.
 unsafe fn by_limit(first: RawFd, end: RawFd) -> Result<(), Errno> {
-    let limit = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
-    for fd in first..end.min(limit.try_into().unwrap_or(end)) {
+    for fd in first..end.min(sys::hard_limit()?.try_into().unwrap_or(end)) {
         // SAFETY: the caller vouches for it.
         unsafe { close(fd) }?;
     }
@@ -188,7 +206,7 @@ unsafe fn by_limit(first: RawFd, end: RawFd) -> Result<(), Errno> {
 unsafe fn close(fd: RawFd) -> Result<(), Errno> {
     // SAFETY: the caller vouches for it.
     match unsafe { sys::close(fd) } {
-        Err(errno) if errno != Errno::BADF && sys::is_open(fd) != Ok(false) => Err(errno),
+        Err(errno) if errno != Errno::BADF && sys::getfd(fd) != Err(Errno::BADF) => Err(errno),
         _ => Ok(()),
     }
 }
@@ -206,7 +224,9 @@ unsafe fn close(fd: RawFd) -> Result<(), Errno> {
 ///
 /// # System calls
 ///
-/// `dup3` (2.6.27); `fcntl(F_SETFD)` if the numbers are equal.
+/// `dup3` (2.6.27).
+///
+/// * The numbers are equal: `fcntl(F_SETFD)`.
 ///
 /// See [dup3(2)](https://man7.org/linux/man-pages/man2/dup.2.html).
 ///

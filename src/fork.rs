@@ -36,9 +36,12 @@ pub enum Fork {
 ///
 /// # System calls
 ///
-/// `unshare` (2.6.16), which changes nothing here; if it is denied `openat`, `read` and `close` of
-/// `/proc/self/stat`; while there is a second thread `ppoll` and the same again. Then `clone` (the C library adds `rt_sigprocmask`, `set_robust_list` and
-/// others of its own).
+/// `unshare` (2.6.16), which changes nothing here; `clone`.
+///
+/// * `unshare` is denied: `newfstatat` of `/proc/self/task`.
+/// * There is a second thread, or nobody can tell: `ppoll`, and the question again.
+///
+/// With the feature `std` the C library adds `rt_sigprocmask`, `set_robust_list` and others of its own.
 ///
 /// See [fork(2)](https://man7.org/linux/man-pages/man2/fork.2.html).
 ///
@@ -68,7 +71,9 @@ pub fn fork() -> Result<Fork, Errno> {
 ///
 /// # System calls
 ///
-/// Those of [`fork`], without the question whether the process has one thread.
+/// `clone`.
+///
+/// With the feature `std` the C library adds its own, as in [`fork`].
 ///
 /// # Safety
 ///

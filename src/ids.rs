@@ -26,8 +26,12 @@ pub struct Ids<'a> {
 ///
 /// # System calls
 ///
-/// `setgroups`; with the feature `std` the C library makes every thread call it, without it `unshare`
-/// (which changes nothing) asks for a second thread.
+/// `unshare`, which changes nothing here; `setgroups`.
+///
+/// * `unshare` is denied: `newfstatat` of `/proc/self/task`.
+/// * There is a second thread, or nobody can tell: `ppoll`, and the question again.
+///
+/// With the feature `std`: `setgroups` alone, which the C library makes every thread call.
 ///
 /// See [setgroups(2)](https://man7.org/linux/man-pages/man2/setgroups.2.html).
 ///
@@ -49,7 +53,12 @@ pub fn setgroups(groups: &[Gid]) -> Result<(), Errno> {
 ///
 /// # System calls
 ///
-/// `setresgid`; otherwise as [`setgroups`].
+/// `unshare`, which changes nothing here; `setresgid`.
+///
+/// * `unshare` is denied: `newfstatat` of `/proc/self/task`.
+/// * There is a second thread, or nobody can tell: `ppoll`, and the question again.
+///
+/// With the feature `std` as [`setgroups`].
 ///
 /// See [setresgid(2)](https://man7.org/linux/man-pages/man2/setresuid.2.html).
 ///
@@ -72,7 +81,12 @@ pub fn setresgid(gid: Gid) -> Result<(), Errno> {
 ///
 /// # System calls
 ///
-/// `setresuid`; otherwise as [`setgroups`].
+/// `unshare`, which changes nothing here; `setresuid`.
+///
+/// * `unshare` is denied: `newfstatat` of `/proc/self/task`.
+/// * There is a second thread, or nobody can tell: `ppoll`, and the question again.
+///
+/// With the feature `std` as [`setgroups`].
 ///
 /// See [setresuid(2)](https://man7.org/linux/man-pages/man2/setresuid.2.html).
 ///
@@ -98,8 +112,9 @@ pub fn setresuid(uid: Uid) -> Result<(), Errno> {
 ///
 /// # System calls
 ///
-/// `getgroups`, `setgroups`, `setresgid`, `setresuid`, `capget`, `capset` if there is a capability, `getresuid`, `getresgid`;
-/// without the feature `std` those of the three functions.
+/// `getgroups`; those of [`setgroups`], [`setresgid`], [`setresuid`]; `capget`, `getresuid`, `getresgid`.
+///
+/// * A capability is left: `capset`.
 ///
 /// With the feature `std` all threads change their ids; of several threads the calling one is
 /// verified, and gives up its capabilities. Of more than 64 groups the number is verified.
@@ -116,39 +131,34 @@ pub fn drop_privileges(ids: &Ids<'_>) -> Result<(), Errno> {
     if ids.uid.is_root() {
         return Err(Errno::INVAL);
     }
-    if groups_are(ids.groups)? != Known::Same {
+    if ids.groups.len() > GROUPS || verify_groups(ids.groups).is_err() {
         setgroups(ids.groups)?;
     }
     setresgid(ids.gid)?;
     setresuid(ids.uid)?;
-    if !sys::is_powerless()? {
+    if sys::verify_powerless().is_err() {
         sys::drop_capabilities()?;
     }
-    let dropped =
-        sys::has_uid(ids.uid)? && sys::has_gid(ids.gid)? && groups_are(ids.groups)? != Known::Different && sys::is_powerless()?;
-    if dropped { Ok(()) } else { Err(Errno::PERM) }
+    sys::verify_uid(ids.uid)?;
+    sys::verify_gid(ids.gid)?;
+    verify_groups(ids.groups)?;
+    sys::verify_powerless()
 }
 
-#[derive(PartialEq, Eq)]
-enum Known {
-    Same,
-    Different,
-    /// There are as many, and more than are looked at.
-    AsMany,
-}
+/// How many supplementary groups are looked at, one by one.
+const GROUPS: usize = 64;
 
-/// Whether the supplementary groups are these, in any order.
-fn groups_are(wanted: &[Gid]) -> Result<Known, Errno> {
-    let mut list = [Gid::ROOT; 64];
-    let length = match sys::getgroups(&mut list) {
-        Err(Errno::INVAL) => {
-            let as_many = sys::getgroups(&mut [])? == wanted.len();
-            return Ok(if as_many { Known::AsMany } else { Known::Different });
+/// EPERM unless the supplementary groups are these, in any order; of more than `GROUPS`, as many.
+fn verify_groups(wanted: &[Gid]) -> Result<(), Errno> {
+    let mut list = [Gid::ROOT; GROUPS];
+    let same = match sys::getgroups(&mut list) {
+        Err(Errno::INVAL) => sys::getgroups(&mut [])? as usize == wanted.len(),
+        length => {
+            let list = list.get(..length? as usize).unwrap_or_default();
+            are_among(wanted, list) && are_among(list, wanted)
         }
-        length => length?,
     };
-    let list = list.get(..length).unwrap_or_default();
-    Ok(if are_among(wanted, list) && are_among(list, wanted) { Known::Same } else { Known::Different })
+    if same { Ok(()) } else { Err(Errno::PERM) }
 }
 
 fn are_among(some: &[Gid], all: &[Gid]) -> bool {

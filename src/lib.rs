@@ -8,7 +8,10 @@ compile_error!("daemon-steps is for Linux: its steps are the kernel's facilities
     target_os = "linux",
     not(all(
         target_endian = "little",
-        any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64", target_arch = "arm", target_arch = "x86")
+        any(
+            all(target_pointer_width = "64", any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")),
+            all(target_pointer_width = "32", any(target_arch = "arm", target_arch = "x86")),
+        )
     ))
 ))]
 compile_error!("daemon-steps has no system calls for this architecture: x86_64, aarch64, riscv64, arm and x86 only");

@@ -10,10 +10,10 @@
 //! The three that can be asked are asked in the order 2, 0, 1, so that a claim in between is seen as
 //! "starting" or "running", never as "left behind".
 
-use crate::sys::{self, Decimal, Inode, Locker, borrow};
+use crate::sys::{self, Inode, Locker, borrow};
 use core::ffi::CStr;
 use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, flock, ftruncate, unlinkat};
+use rustix::fs::{AtFlags, FileType, FlockOperation, OFlags, flock, ftruncate, unlinkat};
 use rustix::io::{Errno, FdFlags, fcntl_setfd, pwrite, retry_on_intr};
 use rustix::process::{Pid, Uid, geteuid, getpid};
 
@@ -77,10 +77,12 @@ impl<'p> PidFile<'p> {
     ///
     /// # System calls
     ///
-    /// `openat` of the directory (again for each 256 bytes of path), `geteuid`, `newfstatat`, `openat`, `flock`,
-    /// `fcntl(F_OFD_SETLK)` (3.15), `newfstatat` twice, `ftruncate`; `close` and all from the first `newfstatat` on again if
-    /// the file was replaced meanwhile; `fcntl(F_DUPFD_CLOEXEC)` and `close` if a standard stream was closed. If a lock
-    /// is held: `fcntl(F_GETLK)`, and `ppoll` and the locks again while nobody stands behind it.
+    /// `openat` of `/` or `.` and from there of the directory, at most 256 bytes of path at a time; `close` of all these but the
+    /// last; `geteuid`, `newfstatat`, `openat`, `flock`, `fcntl(F_OFD_SETLK)` (3.15), `newfstatat` twice, `ftruncate`.
+    ///
+    /// * The file was replaced meanwhile: `close`, and all from the first `newfstatat` on again.
+    /// * A standard stream is closed: `fcntl(F_DUPFD_CLOEXEC)`.
+    /// * It is locked: those of [`holder`]; while nobody stands behind the lock, `ppoll` and the locks again.
     ///
     /// See [flock(2)](https://man7.org/linux/man-pages/man2/flock.2.html) and
     /// [fcntl_locking(2)](https://man7.org/linux/man-pages/man2/fcntl_locking.2.html).
@@ -95,14 +97,8 @@ impl<'p> PidFile<'p> {
     /// # Ok::<(), rustix::io::Errno>(())
     /// ```
     pub fn lock(path: &'p CStr) -> Result<Self, Errno> {
-        let (dir, name) = parent(path)?;
-        let file = open_locked(dir, name, OFlags::CREATE)?;
-        file.truncate()?;
-        Ok(file)
-    }
-
-    fn truncate(&self) -> Result<(), Errno> {
-        ftruncate(borrow(&self.file), 0)
+        let (dir, name) = sys::open_parent(path)?;
+        open_locked(dir, name, OFlags::CREATE)
     }
 
     /// Whether `lock` found something in the file: a former instance ended without removing it, or somebody else has put it there.
@@ -143,8 +139,8 @@ impl<'p> PidFile<'p> {
         let file = borrow(&self.file);
         sys::setlk(file, CLAIM)?;
         sys::setlk_description(file, CLAIMED)?;
-        let pid = Decimal::of(getpid().as_raw_nonzero().get() as u32);
-        let line = pid.line();
+        let mut place = [0; 11];
+        let line = sys::line(getpid().as_raw_nonzero().get() as u32, &mut place);
         // Eleven bytes into an empty file: the kernel writes them all or none.
         if retry_on_intr(|| pwrite(file, line, 0))? == line.len() { Ok(()) } else { Err(Errno::NOSPC) }
     }
@@ -175,7 +171,7 @@ impl<'p> PidFile<'p> {
     /// # Ok::<(), rustix::io::Errno>(())
     /// ```
     pub fn verify(&self) -> Result<(), Errno> {
-        at_path(borrow(&self.file), self.directory()?, self.name, &mut Inode::default())
+        at_path(borrow(&self.file), self.directory()?, self.name, &mut Inode::new())
     }
 
     fn directory(&self) -> Result<BorrowedFd<'_>, Errno> {
@@ -197,7 +193,9 @@ impl<'p> PidFile<'p> {
     ///
     /// # System calls
     ///
-    /// `newfstatat` twice, `unlinkat`, `close`; `ftruncate` where the name cannot be removed.
+    /// `newfstatat` twice, `unlinkat`, `close`.
+    ///
+    /// * The name cannot be removed: `ftruncate`.
     ///
     /// See [unlink(2)](https://man7.org/linux/man-pages/man2/unlink.2.html).
     ///
@@ -209,10 +207,15 @@ impl<'p> PidFile<'p> {
     /// # Ok::<(), rustix::io::Errno>(())
     /// ```
     pub fn remove(self) -> Result<(), Errno> {
-        match self.verify().and_then(|()| unlinkat(self.directory()?, self.name, AtFlags::empty())) {
-            Err(Errno::BADF | Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::BUSY) => self.truncate(),
+        match self.unlink() {
+            Err(Errno::BADF | Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::BUSY) => ftruncate(borrow(&self.file), 0),
             done => done,
         }
+    }
+
+    fn unlink(&self) -> Result<(), Errno> {
+        self.verify()?;
+        unlinkat(self.directory()?, self.name, AtFlags::empty())
     }
 
     /// Keeps the lock and the claim across execve(2): the program that is executed holds the file.
@@ -276,7 +279,9 @@ impl<'p> PidFile<'p> {
 ///
 /// # System calls
 ///
-/// `openat` of the directory (again for each 256 bytes of path), `newfstatat`, `openat`, `newfstatat`, `close`.
+/// `openat` and `close` of the directories as for the lock; `newfstatat`, `openat`, `newfstatat`.
+///
+/// * A standard stream is closed: `fcntl(F_DUPFD_CLOEXEC)`.
 ///
 /// See [open(2)](https://man7.org/linux/man-pages/man2/open.2.html).
 ///
@@ -284,14 +289,19 @@ impl<'p> PidFile<'p> {
 /// assert_eq!(daemon_steps::open_pid_file(c"/no/such.pid").unwrap_err(), rustix::io::Errno::NOENT);
 /// ```
 pub fn open_pid_file(path: &CStr) -> Result<OwnedFd, Errno> {
-    let (dir, name) = parent(path)?;
-    let dir = borrow(&dir);
+    let (dir, name) = sys::open_parent(path)?;
+    open_to_ask(borrow(&dir), name)
+}
+
+/// Not inlined, so that this one's `Inode` and the pieces of the path are not on the stack at once.
+#[inline(never)]
+fn open_to_ask(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
     // Looked at before it is opened: opening a device may do things.
-    let mut inode = Inode::default();
-    sys::stat(dir, name, &mut inode)?;
+    let mut inode = Inode::new();
+    inode.look(dir, name)?;
     regular(&inode)?;
-    let file = open(dir, name, FILE | OFlags::RDONLY)?;
-    sys::stat(borrow(&file), c"", &mut inode)?;
+    let file = sys::open_above_stdio(dir, name, FILE | OFlags::RDONLY)?;
+    inode.look(borrow(&file), c"")?;
     regular(&inode)?;
     Ok(file)
 }
@@ -314,8 +324,10 @@ pub fn open_pid_file(path: &CStr) -> Result<OwnedFd, Errno> {
 ///
 /// # System calls
 ///
-/// `fcntl(F_GETLK)`, one to three times. Before the answer is [`Holder::LeftBehind`]: `ppoll` and the
-/// same again, for about a fifth of a second, in which a process that ends has closed its files.
+/// `fcntl(F_GETLK)`, two or three times.
+///
+/// * The answer is to be [`Holder::LeftBehind`]: `ppoll` and the same again, for about a fifth of a second, in which a
+///   process that ends has closed its files.
 ///
 /// See [fcntl_locking(2)](https://man7.org/linux/man-pages/man2/fcntl_locking.2.html).
 ///
@@ -364,7 +376,10 @@ fn ask(file: BorrowedFd<'_>) -> Result<Holder, Errno> {
 ///
 /// # System calls
 ///
-/// Those of [`PidFile::lock`] and [`PidFile::remove`], without `fcntl` and the waiting.
+/// As locking does, but without the marks and the waiting: `openat`, `geteuid`, `newfstatat`, `openat`, `flock`, `newfstatat`
+/// twice; then those of [`PidFile::remove`].
+///
+/// * A standard stream is closed: `fcntl(F_DUPFD_CLOEXEC)`.
 ///
 /// See [flock(2)](https://man7.org/linux/man-pages/man2/flock.2.html).
 ///
@@ -376,7 +391,13 @@ fn ask(file: BorrowedFd<'_>) -> Result<Holder, Errno> {
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn remove_left_over(path: &CStr) -> Result<bool, Errno> {
-    let (dir, name) = parent(path)?;
+    let (dir, name) = sys::open_parent(path)?;
+    remove_unlocked(dir, name)
+}
+
+/// Not inlined: as [`open_to_ask`].
+#[inline(never)]
+fn remove_unlocked(dir: OwnedFd, name: &CStr) -> Result<bool, Errno> {
     match open_locked(dir, name, OFlags::empty()) {
         Err(Errno::WOULDBLOCK | Errno::NOENT) => Ok(false),
         file => file?.remove().map(|()| true),
@@ -386,12 +407,12 @@ pub fn remove_left_over(path: &CStr) -> Result<bool, Errno> {
 /// Opens and locks the file that stands at the name when both are done. `create` says that it is for a start.
 fn open_locked(dir: OwnedFd, name: &CStr, create: OFlags) -> Result<PidFile<'_>, Errno> {
     let me = geteuid();
-    let mut inode = Inode::default();
+    let mut inode = Inode::new();
     for _ in 0..16 {
         match try_open_locked(borrow(&dir), name, create, me, &mut inode) {
             // The former holder has removed it, or somebody has replaced it: try the new one.
             Err(Errno::STALE) => {}
-            file => return Ok(PidFile { file: file?, dir: Some(dir), name, was_left: !inode.is_empty }),
+            file => return Ok(PidFile { file: file?, dir: Some(dir), name, was_left: !inode.is_empty() }),
         }
     }
     Err(Errno::STALE)
@@ -400,16 +421,21 @@ fn open_locked(dir: OwnedFd, name: &CStr, create: OFlags) -> Result<PidFile<'_>,
 /// `ESTALE` if the name has come to be another's.
 fn try_open_locked(dir: BorrowedFd<'_>, name: &CStr, create: OFlags, me: Uid, inode: &mut Inode) -> Result<OwnedFd, Errno> {
     // Looked at before it is opened: opening a device may do things.
-    match sys::stat(dir, name, inode) {
+    match inode.look(dir, name) {
         Err(Errno::NOENT) if !create.is_empty() => {}
-        seen => seen.and_then(|()| acceptable(inode, me))?,
+        seen => {
+            seen?;
+            acceptable(inode, me)?;
+        }
     }
-    let file = open(dir, name, FILE | OFlags::RDWR | create)?;
+    let file = sys::open_above_stdio(dir, name, FILE | OFlags::RDWR | create)?;
     take(&file, !create.is_empty())?;
-    match at_path(borrow(&file), dir, name, inode) {
-        Err(Errno::NOENT) => Err(Errno::STALE),
-        seen => seen.and_then(|()| acceptable(inode, me)).map(|()| file),
+    at_path(borrow(&file), dir, name, inode).map_err(|errno| if errno == Errno::NOENT { Errno::STALE } else { errno })?;
+    acceptable(inode, me)?;
+    if !create.is_empty() {
+        ftruncate(borrow(&file), 0)?;
     }
+    Ok(file)
 }
 
 /// Takes the flock, and for a start the mark. Held with nobody behind it, a lock is held for an instant: by
@@ -429,28 +455,31 @@ fn take(file: &OwnedFd, start: bool) -> Result<(), Errno> {
 
 fn try_take(file: BorrowedFd<'_>, start: bool) -> Result<(), Errno> {
     retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockExclusive))?;
-    if start { sys::setlk_description(file, LOCKED) } else { Ok(()) }
+    if start {
+        sys::setlk_description(file, LOCKED)?;
+    }
+    Ok(())
 }
 
 /// Whether the file is what stands at the name: `ESTALE` if that is another.
 fn at_path(file: BorrowedFd<'_>, dir: BorrowedFd<'_>, name: &CStr, inode: &mut Inode) -> Result<(), Errno> {
-    sys::stat(file, c"", inode)?;
-    let id = inode.id;
-    sys::stat(dir, name, inode)?;
-    if id == inode.id { Ok(()) } else { Err(Errno::STALE) }
+    inode.look(file, c"")?;
+    let id = inode.id();
+    inode.look(dir, name)?;
+    if id == inode.id() { Ok(()) } else { Err(Errno::STALE) }
 }
 
 fn acceptable(inode: &Inode, me: Uid) -> Result<(), Errno> {
     regular(inode)?;
     match inode {
-        _ if inode.uid != me.as_raw() => Err(Errno::PERM),
-        _ if inode.links > 1 => Err(Errno::MLINK),
+        _ if inode.uid() != me.as_raw() => Err(Errno::PERM),
+        _ if inode.links() > 1 => Err(Errno::MLINK),
         _ => Ok(()),
     }
 }
 
 fn regular(inode: &Inode) -> Result<(), Errno> {
-    match FileType::from_raw_mode(inode.mode) {
+    match inode.kind() {
         FileType::RegularFile => Ok(()),
         FileType::Symlink => Err(Errno::LOOP),
         FileType::Directory => Err(Errno::ISDIR),
@@ -460,39 +489,3 @@ fn regular(inode: &Inode) -> Result<(), Errno> {
 
 /// Without following, waiting, or becoming anybody's terminal.
 const FILE: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK);
-
-/// Opens above the standard streams.
-fn open(dir: BorrowedFd<'_>, name: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
-    sys::above_stdio(sys::openat(dir, name, flags | OFlags::CLOEXEC, Mode::from_raw_mode(0o644))?)
-}
-
-/// The open directory and the name in it.
-///
-/// openat(2) wants a null at the end of the directory's path, where a slash stands, so that path
-/// is copied; in pieces, because a buffer of `PATH_MAX` is more stack than all else here together.
-fn parent(path: &CStr) -> Result<(OwnedFd, &CStr), Errno> {
-    if path.count_bytes() >= 4096 {
-        return Err(Errno::NAMETOOLONG);
-    }
-    let (mut dir, mut name) = (None, path);
-    loop {
-        let mut length = 0;
-        for (at, byte) in name.to_bytes().iter().take(256).enumerate() {
-            if *byte == b'/' {
-                length = at + 1;
-            }
-        }
-        let piece = match dir {
-            Some(dir) if length == 0 => return Ok((dir, name)),
-            None if length == 0 => b".",
-            _ => name.to_bytes().get(..length).unwrap_or_default(),
-        };
-        let from = dir.as_ref().map_or(CWD, borrow);
-        dir = Some(sys::above_stdio(sys::open_directory(from, piece)?)?);
-        name = sys::skip(name, length);
-        // What follows a piece is relative: were the cut between two slashes, the second would lead to the root.
-        while name.to_bytes().starts_with(b"/") {
-            name = sys::skip(name, 1);
-        }
-    }
-}

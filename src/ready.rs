@@ -4,14 +4,17 @@
 //! {step, errno}. End-of-file without the last word means that it has ended, or executed a program.
 
 use crate::error::{Error, Step};
-use crate::sys::{self, TimeLeft, above_stdio, dup_above_stdio, has_executed, pause, pidfd_open, pipe, poll, read, write};
+use crate::sys::{
+    self, TimeLeft, above_stdio, borrow, dup_above_stdio, errno, has_executed, kill, pause, pidfd_open, pipe, poll, read, write,
+};
 use core::cell::Cell;
+use core::ops::ControlFlow::{self, Break, Continue};
 use core::time::Duration;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpid, getppid, kill_process, kill_process_group,
-    pidfd_send_signal, test_kill_process, waitid, waitpgid, waitpid,
+    test_kill_process, waitid, waitpgid, waitpid,
 };
 
 /// Makes the pipe between the process that waits and the daemon: before the first fork.
@@ -24,7 +27,10 @@ use rustix::process::{
 ///
 /// # System calls
 ///
-/// `pipe2` (2.6.27), `fcntl(F_DUPFD_CLOEXEC)`, `getpid`; more of `fcntl`, and `close`, if a standard stream was closed.
+/// `pipe2` (2.6.27), `fcntl(F_DUPFD_CLOEXEC)`, `getpid`.
+///
+/// * There are too few descriptors: `close`.
+/// * A standard stream is closed: `close`, and `fcntl(F_DUPFD_CLOEXEC)` again.
 ///
 /// See [pipe(2)](https://man7.org/linux/man-pages/man2/pipe.2.html).
 ///
@@ -49,45 +55,12 @@ pub fn ready_pipe() -> Result<(Waiter, Notifier), Errno> {
     let (read_end, write_end) = pipe()?;
     let read_end = above_stdio(read_end)?;
     let write_end = above_stdio(write_end)?;
-    let spare = dup_above_stdio(&read_end)?;
+    let spare = dup_above_stdio(borrow(&read_end))?;
     Ok((Waiter { pipe: read_end }, Notifier { pipe: write_end, spare, maker: getpid(), daemon: Cell::new(None), told: false }))
 }
 
 /// How many milliseconds a daemon may take to end that has closed the pipe, where there is no `/proc` to see that it is ending.
 const GRACE: usize = 200;
-
-#[derive(Clone, Copy)]
-enum Word {
-    Pid(Pid),
-    Ready,
-    Failed(Error),
-    /// None: the end of the pipe, or of the process.
-    End,
-}
-
-impl Word {
-    fn to_bytes(self) -> [u8; 8] {
-        let (kind, step, number) = match self {
-            Self::Pid(pid) => (b'p', 0, pid.as_raw_nonzero().get()),
-            Self::Failed(Error { step, errno }) => (b'f', step as u8, errno.raw_os_error()),
-            Self::Ready | Self::End => (b'r', 0, 0),
-        };
-        let [a, b, c, d] = number.to_ne_bytes();
-        [kind, step, 0, 0, a, b, c, d]
-    }
-
-    fn from_bytes(bytes: [u8; 8]) -> Option<Self> {
-        let [kind, step, 0, 0, a, b, c, d] = bytes else { return None };
-        match (kind, i32::from_ne_bytes([a, b, c, d])) {
-            (b'p', pid @ 1..) => Pid::from_raw(pid).map(Self::Pid),
-            (b'r', 0) => Some(Self::Ready),
-            (b'f', errno @ 1..=4095) => {
-                Some(Self::Failed(Step::ALL.get(usize::from(step))?.failed(Errno::from_raw_os_error(errno))))
-            }
-            _ => None,
-        }
-    }
-}
 
 /// What the daemon has come to.
 #[derive(Clone, Copy, Debug)]
@@ -152,11 +125,8 @@ impl Waiter {
     pub fn word(&self, child: Pid) -> Result<Outcome, Errno> {
         let mut daemon = child;
         loop {
-            match self.next()? {
-                Word::Pid(pid) => daemon = pid,
-                Word::Ready => return Ok(Outcome::Ready(daemon)),
-                Word::Failed(error) => return Ok(Outcome::Failed(error)),
-                Word::End => return Ok(Outcome::Died(None)),
+            if let Break(outcome) = self.next(&mut daemon)? {
+                return Ok(outcome);
             }
         }
     }
@@ -181,10 +151,12 @@ impl Waiter {
     ///
     /// # System calls
     ///
-    /// `ppoll`, `read`, `pidfd_open` and `waitid` of it (5.4; without them an end is seen only by end-of-file), `waitid`, `wait4`,
-    /// `close`; after end-of-file `readlinkat` of `/proc/self`, `getpid`, `openat`, `read`, `close` of `/proc/PID/stat`. `kill` of signal 0
-    /// to a daemon that is no child (any more). When the timeout is over `pidfd_send_signal` (5.1)
-    /// or `kill`, to a child that is not reaped yet.
+    /// `ppoll`, `read`; `pidfd_open` of the daemon, and of the process between, and `waitid` of these (5.4; without them an
+    /// end is seen only by end-of-file); `wait4`, `close`.
+    ///
+    /// * The pipe ends without a word: `readlinkat` of `/proc/self`, `getpid`, `openat`, `read` and `close` of `/proc/PID/stat`.
+    /// * The daemon is no child (any more), or has no pidfd: `kill` of signal 0.
+    /// * The timeout is over, or what comes is no word: `pidfd_send_signal` (5.1); or `kill`, to a child that is not reaped yet.
     ///
     /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html).
     ///
@@ -192,47 +164,57 @@ impl Waiter {
     pub fn wait(self, child: Pid, timeout: Option<Duration>) -> Result<Outcome, Errno> {
         let mut left = TimeLeft::of(timeout);
         let mut daemon = Watched { child, pid: child, announced: false, pidfd: None, gone: false };
-        match self.last_word(&mut daemon, &mut left) {
-            Ok(Word::Ready) => {
-                daemon.reap_middle();
-                Ok(Outcome::Ready(daemon.pid))
-            }
-            Ok(Word::Failed(error)) => {
-                daemon.reap(&mut left);
-                Ok(Outcome::Failed(error))
-            }
-            Ok(_) => Ok(daemon.gone_silent(&mut left)),
-            Err(errno) => {
+        let told = self.last_word(&mut daemon, &mut left);
+        match told {
+            Ok(Outcome::Died(_)) => return Ok(daemon.gone_silent(&mut left)),
+            Ok(Outcome::Ready(_)) => daemon.reap_middle(),
+            Ok(Outcome::Failed(_)) => drop(daemon.reap(&mut left)),
+            Err(_) => {
                 daemon.kill();
                 daemon.reap(&mut TimeLeft::of(None));
-                Err(errno)
             }
         }
+        told
     }
 
-    fn last_word(&self, daemon: &mut Watched, left: &mut TimeLeft) -> Result<Word, Errno> {
+    /// What has come over the pipe when it, or the process, ends.
+    fn last_word(&self, daemon: &mut Watched, left: &mut TimeLeft) -> Result<Outcome, Errno> {
         let pipe = self.pipe.as_raw_fd();
         loop {
-            let word = match wait_for(pipe, daemon.pidfd.as_ref().map_or(pipe, AsRawFd::as_raw_fd), left) {
-                Ok(true) => self.next()?,
+            match wait_for(pipe, daemon.pidfd.as_ref().map_or(pipe, AsRawFd::as_raw_fd), left) {
+                Ok(true) => {}
                 Err(errno) if !daemon.gone => return Err(errno),
-                _ => Word::End,
-            };
-            match word {
-                Word::Pid(pid) => daemon.announced(pid, left),
-                word => return Ok(word),
+                _ => return Ok(Outcome::Died(None)),
+            }
+            match self.next(&mut daemon.pid)? {
+                Break(outcome) => return Ok(outcome),
+                Continue(()) => daemon.announced(left),
             }
         }
     }
 
-    fn next(&self) -> Result<Word, Errno> {
-        let mut bytes = [0; 8];
+    /// The next word: what has become of the daemon, or only its pid.
+    fn next(&self, daemon: &mut Pid) -> Result<ControlFlow<Outcome>, Errno> {
+        let mut word = [0; 8];
         // A word is shorter than PIPE_BUF: it is there as a whole, or not at all.
-        match read(self.pipe.as_raw_fd(), &mut bytes)? {
-            0 => Ok(Word::End),
-            8 => Word::from_bytes(bytes).ok_or(Errno::PROTO),
+        match read(self.pipe.as_raw_fd(), &mut word)? {
+            0 => Ok(Break(Outcome::Died(None))),
+            8 => understand(word, daemon).ok_or(Errno::PROTO),
             _ => Err(Errno::PROTO),
         }
+    }
+}
+
+fn understand(word: [u8; 8], daemon: &mut Pid) -> Option<ControlFlow<Outcome>> {
+    let [kind, step, 0, 0, number @ ..] = word else { return None };
+    match (kind, i32::from_ne_bytes(number)) {
+        (b'p', pid @ 1..) => {
+            *daemon = Pid::from_raw(pid)?;
+            Some(Continue(()))
+        }
+        (b'r', 0) => Some(Break(Outcome::Ready(*daemon))),
+        (b'f', number) => Some(Break(Outcome::Failed(Step::ALL.get(usize::from(step))?.failed(errno(number)?)))),
+        _ => None,
     }
 }
 
@@ -242,7 +224,7 @@ impl Waiter {
         sys::Watch {
             pipe: self.pipe.as_raw_fd(),
             notifier: notifier.descriptors().map(|fd| fd.as_raw_fd()),
-            ready: Word::Ready.to_bytes(),
+            ready: [b'r', 0, 0, 0, 0, 0, 0, 0],
             left: TimeLeft::of(timeout),
             exit: |end| sys::exit(parting_status(end)),
         }
@@ -261,14 +243,14 @@ pub(crate) fn outcome(end: &sys::End) -> Result<Outcome, Errno> {
     // Whatever signal its end is told with: none.
     let all = WaitOptions::from_bits_retain(linux_raw_sys::general::__WALL);
     let reap = || status(|| waitpid(Some(daemon), all));
-    match end.told.map(Word::from_bytes) {
+    match end.told.map(|word| understand(word, &mut { daemon })) {
+        Some(Some(Break(failed @ Outcome::Failed(_)))) => {
+            reap();
+            Ok(failed)
+        }
         told if end.killed => {
             reap();
             Err(if told.is_some() { Errno::PROTO } else { Errno::TIMEDOUT })
-        }
-        Some(Some(Word::Failed(error))) => {
-            reap();
-            Ok(Outcome::Failed(error))
         }
         _ => {
             for _ in 0..GRACE {
@@ -306,17 +288,16 @@ struct Watched {
 }
 
 impl Watched {
-    /// The daemon is `pid`: a child of this process, if that is a subreaper, once the one between has exited.
-    fn announced(&mut self, pid: Pid, left: &mut TimeLeft) {
-        if let (true, Some(middle)) = (pid != self.child, open_child(self.child)) {
-            if !ends(&middle, left) && pidfd_send_signal(&middle, Signal::KILL).is_ok() {
+    /// The daemon's pid is known: a child of this process, if that is a subreaper, once the one between has exited.
+    fn announced(&mut self, left: &mut TimeLeft) {
+        if let (true, Some(middle)) = (self.pid != self.child, open_child(self.child)) {
+            if !ends(&middle, left) && kill(&middle).is_ok() {
                 ends(&middle, &mut TimeLeft::of(None));
             }
         }
-        self.pid = pid;
         self.announced = true;
-        self.pidfd = open_child(pid);
-        if self.pidfd.is_none() && is_gone(pid) {
+        self.pidfd = open_child(self.pid);
+        if self.pidfd.is_none() && is_gone(self.pid) {
             self.gone = true;
             *left = TimeLeft::of(Some(Duration::ZERO));
         }
@@ -374,7 +355,7 @@ impl Watched {
     /// Ends what has not told its word in time. It cannot be a stranger: the pidfd was made sure of, and
     /// a child that can still be waited for keeps its number, and that of its group.
     fn kill(&self) {
-        if self.pidfd.as_ref().is_some_and(|pidfd| pidfd_send_signal(pidfd, Signal::KILL).is_ok()) {
+        if self.pidfd.as_ref().is_some_and(|pidfd| kill(pidfd).is_ok()) {
             return;
         }
         // First the child, if that is all that is known: it cannot fork any more then, and whom it
@@ -449,13 +430,14 @@ impl Notifier {
     ///
     /// # System calls
     ///
-    /// `getppid`, `getpid`, `write`.
+    /// `getpid`, `getppid`, `write`.
     ///
     /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html). For an example see [`ready_pipe`].
     pub fn announce(&self) -> Result<(), Errno> {
-        self.daemon.set(Some(getpid()));
+        let me = getpid();
+        self.daemon.set(Some(me));
         match getppid() {
-            Some(_) => self.say(Word::Pid(getpid())),
+            Some(_) => self.say(b'p', 0, me.as_raw_nonzero().get()),
             // The parent is out of sight.
             None => Ok(()),
         }
@@ -471,12 +453,12 @@ impl Notifier {
     ///
     /// # System calls
     ///
-    /// `write`, two `close`.
+    /// `write`, `getpid`, two `close`.
     ///
     /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html). For an example see [`ready_pipe`].
     pub fn ready(mut self) -> Result<(), Errno> {
         self.told = true;
-        self.say(Word::Ready)
+        self.say(b'r', 0, 0)
     }
 
     /// Tells the waiter which step failed, and why. Then exit: the waiter waits for the end. What there is to
@@ -488,7 +470,7 @@ impl Notifier {
     ///
     /// # System calls
     ///
-    /// `write`, two `close`.
+    /// `write`, `getpid`, two `close`.
     ///
     /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html).
     ///
@@ -500,17 +482,23 @@ impl Notifier {
     /// ```
     pub fn failed(mut self, error: Error) -> Result<(), Errno> {
         self.told = true;
-        self.say(Word::Failed(error))
+        self.say_failed(error)
     }
 
     /// The descriptors that [`close_except`](crate::close_except) must keep.
     #[must_use]
     pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
-        [self.pipe.as_fd(), self.spare.as_fd()]
+        [borrow(&self.pipe), borrow(&self.spare)]
     }
 
-    fn say(&self, word: Word) -> Result<(), Errno> {
-        write(self.pipe.as_raw_fd(), &word.to_bytes()).map(drop)
+    fn say_failed(&self, Error { step, errno }: Error) -> Result<(), Errno> {
+        self.say(b'f', step as u8, errno.raw_os_error())
+    }
+
+    /// What [`understand`] understands.
+    fn say(&self, kind: u8, step: u8, number: i32) -> Result<(), Errno> {
+        let [a, b, c, d] = number.to_ne_bytes();
+        write(self.pipe.as_raw_fd(), &[kind, step, 0, 0, a, b, c, d]).map(drop)
     }
 }
 
@@ -518,44 +506,48 @@ impl Drop for Notifier {
     fn drop(&mut self) {
         let me = getpid();
         if !self.told && me != self.maker && self.daemon.get().is_none_or(|daemon| daemon == me) {
-            let _ = self.say(Word::Failed(Step::Ready.failed(Errno::CANCELED)));
+            let _ = self.say_failed(Step::Ready.failed(Errno::CANCELED));
         }
     }
 }
 
 /// Waits for a newline from `pipe`, s6's readiness protocol: whether it came before the end.
 ///
-/// `pidfd` is the process that is to write it: when it ends first, or closes the pipe, the answer
-/// is `false`. What comes before the newline is passed over.
+/// `child` is to write it: when it ends first, or closes the pipe, the answer is `false`. What comes before the
+/// newline is passed over. Only a child that is not reaped yet is sure to keep its number.
 ///
 /// # Errors
 ///
 /// * `ETIMEDOUT`: neither within `timeout`. Nobody is killed.
+/// * `ESRCH`: there is no such process. `ENOSYS`: the kernel is older than 5.3. `EMFILE`, `ENFILE`, `ENOMEM`, `ENODEV`: as
+///   `pidfd_open(2)` has them.
 ///
 /// # System calls
 ///
-/// `ppoll`, `read`.
+/// `pidfd_open` (5.3), `ppoll`, `read`, `close`.
 ///
 /// See [notifywhenup](https://skarnet.org/software/s6/notifywhenup.html).
 ///
 /// ```
-/// use rustix::process::{PidfdFlags, getpid, pidfd_open};
 /// let (read_end, write_end) = rustix::pipe::pipe()?;
-/// let me = pidfd_open(getpid(), PidfdFlags::empty())?;
 /// rustix::io::write(&write_end, b"\n")?;
-/// assert!(daemon_steps::wait_newline(&read_end, &me, None)?);
+/// assert!(daemon_steps::wait_newline(&read_end, rustix::process::getpid(), None)?);
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
-pub fn wait_newline(pipe: impl AsFd, pidfd: impl AsFd, timeout: Option<Duration>) -> Result<bool, Errno> {
+pub fn wait_newline(pipe: impl AsFd, child: Pid, timeout: Option<Duration>) -> Result<bool, Errno> {
+    let pidfd = pidfd_open(child)?;
     let mut left = TimeLeft::of(timeout);
     let mut bytes = [0; 64];
-    let (pipe, pidfd) = (pipe.as_fd().as_raw_fd(), pidfd.as_fd().as_raw_fd());
-    while wait_for(pipe, pidfd, &mut left)? {
+    let pipe = pipe.as_fd().as_raw_fd();
+    while wait_for(pipe, pidfd.as_raw_fd(), &mut left)? {
         let length = read(pipe, &mut bytes)?;
-        match bytes.get(..length) {
-            None | Some([]) => break,
-            Some(read) if read.contains(&b'\n') => return Ok(true),
-            Some(_) => {}
+        if length == 0 {
+            break;
+        }
+        for byte in bytes.iter().take(length) {
+            if *byte == b'\n' {
+                return Ok(true);
+            }
         }
     }
     Ok(false)

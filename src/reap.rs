@@ -48,7 +48,7 @@ pub fn reap(mut each: impl FnMut(Pid, WaitStatus)) -> Result<usize, Errno> {
 ///
 /// # System calls
 ///
-/// `prctl(PR_GET_CHILD_SUBREAPER)`, `prctl(PR_SET_CHILD_SUBREAPER)` (3.4).
+/// `prctl(PR_GET_CHILD_SUBREAPER)`, `getpid`, `prctl(PR_SET_CHILD_SUBREAPER)` (3.4).
 ///
 /// See [PR_SET_CHILD_SUBREAPER(2const)](https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html).
 ///

@@ -78,7 +78,7 @@ pub fn tiocnotty() -> Result<(), Errno> {
 /// See [`TIOCSCTTY(2const)`](https://man7.org/linux/man-pages/man2/TIOCSCTTY.2const.html).
 ///
 /// ```no_run
-/// use rustix::fs::{CWD, Mode, OFlags};
+/// use rustix::fs::{CWD, Mode, OFlags, openat};
 /// daemon_steps::setsid()?;
 /// let tty = openat(CWD, c"/dev/tty1", OFlags::RDWR | OFlags::NOCTTY, Mode::empty())?;
 /// daemon_steps::tiocsctty(&tty)?;

@@ -76,7 +76,9 @@ impl FromIterator<Signal> for SignalSet {
 ///
 /// # System calls
 ///
-/// `rt_sigaction`, 62 times; a few more with the feature `std`.
+/// `rt_sigaction`, 62 times.
+///
+/// With the feature `std` a few more.
 ///
 /// See [sigaction(2)](https://man7.org/linux/man-pages/man2/sigaction.2.html).
 ///
@@ -85,7 +87,7 @@ impl FromIterator<Signal> for SignalSet {
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn reset_signals() -> Result<(), Errno> {
-    for number in (1..=64).filter(|number| ![k::SIGKILL, k::SIGSTOP].contains(&(*number as u32))) {
+    for number in (1..65).filter(|number| *number != k::SIGKILL as i32 && *number != k::SIGSTOP as i32) {
         let libcs = sys::libc_signals().contains(&number);
         if !libcs || sys::sigdisposition(number)? == Disposition::Ignore {
             sys::sigaction(number, Disposition::Default)?;
@@ -224,7 +226,11 @@ fn blockable(set: SignalSet) -> SignalSet {
 ///
 /// # System calls
 ///
-/// `rt_sigtimedwait` (on 32-bit architectures `rt_sigtimedwait_time64`, 5.1); with a timeout `clock_gettime`.
+/// `rt_sigtimedwait`.
+///
+/// * There is a timeout: `clock_gettime`.
+///
+/// On 32-bit architectures these are `rt_sigtimedwait_time64` and `clock_gettime64` (5.1).
 ///
 /// See [sigtimedwait(2)](https://man7.org/linux/man-pages/man2/sigtimedwait.2.html).
 ///

@@ -32,7 +32,9 @@ pub enum Stream {
 ///
 /// # System calls
 ///
-/// `openat`, three `dup3` (2.6.27), `close`; a `fcntl(F_SETFD)` instead of a `dup3` if one was closed before.
+/// `openat`, three `dup3` (2.6.27), `close`.
+///
+/// * One was closed: `fcntl(F_SETFD)` instead of one `dup3`; nothing is left to be closed.
 ///
 /// See [null(4)](https://man7.org/linux/man-pages/man4/null.4.html).
 ///
@@ -60,7 +62,9 @@ pub fn stdio_null() -> Result<(), Errno> {
 ///
 /// # System calls
 ///
-/// `openat`, `dup3` (2.6.27), `close`; `fcntl(F_SETFD)` instead of the last two if the stream was closed before.
+/// `openat`, `dup3` (2.6.27), `close`.
+///
+/// * The stream was closed: `fcntl(F_SETFD)` instead of the last two.
 ///
 /// See [open(2)](https://man7.org/linux/man-pages/man2/open.2.html).
 ///
@@ -90,7 +94,9 @@ pub fn stdio_file(stream: Stream, path: &CStr, mode: Mode) -> Result<(), Errno> 
 ///
 /// # System calls
 ///
-/// `dup3` (2.6.27); `fcntl(F_SETFD)` if `fd` is that stream already: it then survives execve(2).
+/// `dup3` (2.6.27).
+///
+/// * `fd` is that stream already: `fcntl(F_SETFD)`; it then survives execve(2).
 ///
 /// See [dup3(2)](https://man7.org/linux/man-pages/man2/dup.2.html).
 ///

@@ -171,7 +171,7 @@ fn stopper() {
     tell(told);
 }
 
-fn number_of(call: &str) -> i64 {
+fn number_of(call: &str) -> libc::c_long {
     match call {
         "pidfd_open" => libc::SYS_pidfd_open,
         "pidfd_send_signal" => libc::SYS_pidfd_send_signal,

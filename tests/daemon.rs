@@ -151,6 +151,7 @@ fn nobody() -> Ids<'static> {
 fn forks_by_hand() -> Result<Notifier, Errno> {
     let (waiter, notifier) = ready_pipe()?;
     let former = block_signals(SignalSet::ALL)?;
+    support::need_subreaper();
     set_child_subreaper(true)?;
     if let Fork::Parent(child) = fork()? {
         drop(notifier);

@@ -145,7 +145,7 @@ fn when_the_second_thread_has_gone_fork_is_granted() {
 }
 
 fn proc_denied() {
-    hostile::deny(&[(libc::SYS_unshare, Errno::NOSYS), (libc::SYS_newfstatat, Errno::ACCESS)]);
+    hostile::deny(&[(libc::SYS_unshare, Errno::NOSYS), (hostile::SYS_NEWFSTATAT, Errno::ACCESS)]);
     tell(word(fork()));
 }
 

@@ -182,6 +182,7 @@ fn second_thread() {
 }
 
 fn a_second_thread_changes_too_or_is_refused() {
+    support::need_kernel("its threads in /proc");
     let mut running = fixture("second_thread").start();
     let pid = running.pid();
     // With a C library all threads change; without one nothing has.

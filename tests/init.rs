@@ -7,7 +7,7 @@ mod support;
 
 use daemon_steps::{Fork, Holder, SignalSet, block_signals, exit, fork, holder, ignore_signal, open_pid_file, wait_signal};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
@@ -15,15 +15,15 @@ use rustix::termios::{Action, tcflow};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use support::{
-    HEAR, Running, argument, c_path, fixture, hostile, proc, root_test, tell, temp_dir, tty::terminal, until, wait_byte,
-    wait_release,
+    HEAR, LIMIT, Running, argument, c_path, fixture, hostile, proc, readable, root_test, tell, temp_dir, tty::terminal, until,
+    wait_byte, wait_release,
 };
 
 /// The variable that names the fixture which the console's program is, if that is `/bin/check`.
@@ -193,7 +193,7 @@ fn watch(init: Pid) {
 /// A container that runs. Dropped, it is ended.
 struct Container {
     running: Running,
-    errors: Option<BufReader<ChildStderr>>,
+    errors: Option<ChildStderr>,
     init: i32,
     _root: tempfile::TempDir,
 }
@@ -211,7 +211,7 @@ impl Container {
         configure(&mut fixture.command);
         let mut running = fixture.start();
         let init = running.hear_pid();
-        let errors = running.child.stderr.take().map(BufReader::new);
+        let errors = running.child.stderr.take();
         Self { running, errors, init, _root: root }
     }
 
@@ -246,23 +246,37 @@ impl Container {
     /// What init, and whoever has not been able to become a program, has told to the end.
     fn errors(&mut self) -> String {
         let mut all = String::new();
-        std::io::Read::read_to_string(self.errors.as_mut().expect("a pipe"), &mut all).expect("utf-8");
+        while let Some(line) = self.next_error() {
+            all = all + &line + "\n";
+        }
         all
     }
 
     /// Waits until this line is told.
     #[track_caller]
     fn tells(&mut self, line: &str) {
-        let lines = self.errors.as_mut().expect("a pipe").lines();
         let mut before = Vec::new();
-        for told in lines {
-            let told = told.expect("utf-8");
+        while let Some(told) = self.next_error() {
             if told == line {
                 return;
             }
             before.push(told);
         }
         panic!("{line:?} is not in {before:?}");
+    }
+
+    /// The next line on standard error; `None` when nobody is left who could write one, or after the limit.
+    fn next_error(&mut self) -> Option<String> {
+        let errors = self.errors.as_mut().expect("a pipe");
+        let mut line = Vec::new();
+        let mut byte = [0];
+        while readable(errors.as_fd(), LIMIT) && errors.read(&mut byte).expect("the pipe") == 1 {
+            match byte {
+                [b'\n'] => return Some(String::from_utf8(line).expect("utf-8")),
+                [byte] => line.push(byte),
+            }
+        }
+        None
     }
 }
 
@@ -439,7 +453,7 @@ fn without_devices_it_lives() {
 fn daemon(container: &Container, name: &str) -> i32 {
     let path = c_path(format!("/proc/{}/root/run/{name}.pid", container.init));
     let mut pid = 0;
-    until(name, || match open_pid_file(&path).and_then(holder) {
+    until(name, || match open_pid_file(&path).and_then(|file| holder(&file)) {
         Ok(Holder::Running(running)) => {
             pid = running.as_raw_nonzero().get();
             // Until the process between has exited that is the parent.

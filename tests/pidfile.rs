@@ -214,11 +214,11 @@ fn close_streams() {
     }
 }
 
-fn denied(call: &str) -> (i64, Errno) {
+fn denied(call: &str) -> (libc::c_long, Errno) {
     let (name, errno) = call.split_once('=').expect("a call and a number");
     let number = match name {
         "openat" => libc::SYS_openat,
-        "stat" => libc::SYS_newfstatat,
+        "stat" => hostile::SYS_NEWFSTATAT,
         "flock" => libc::SYS_flock,
         "fcntl" => libc::SYS_fcntl,
         "truncate" => libc::SYS_ftruncate,
@@ -608,7 +608,7 @@ fn record_lock(file: &fs::File, command: i32, kind: i32) {
     lock_bytes(file, command, kind, 0, 0);
 }
 
-fn lock_bytes(file: &fs::File, command: i32, kind: i32, start: i64, length: i64) {
+fn lock_bytes(file: &fs::File, command: i32, kind: i32, start: libc::off_t, length: libc::off_t) {
     let lock = libc::flock { l_type: kind as i16, l_whence: libc::SEEK_SET as i16, l_start: start, l_len: length, l_pid: 0 };
     // SAFETY: the kernel reads the structure.
     assert_eq!(unsafe { libc::fcntl(file.as_raw_fd(), command, &raw const lock) }, 0);

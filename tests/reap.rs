@@ -167,6 +167,7 @@ fn orphan() -> i32 {
 }
 
 fn adopts() {
+    support::need_subreaper();
     assert_eq!(set_child_subreaper(true), Ok(false));
     assert_eq!(set_child_subreaper(true), Ok(true));
     let orphan = orphan();
@@ -186,6 +187,7 @@ fn a_subreaper_adopts_orphans_and_reaps_them() {
 }
 
 fn adopts_no_more() {
+    support::need_subreaper();
     set_child_subreaper(true).expect("a subreaper");
     assert_eq!(set_child_subreaper(false), Ok(true));
     assert_eq!(set_child_subreaper(false), Ok(false));
@@ -199,6 +201,7 @@ fn who_is_a_subreaper_no_longer_adopts_nobody() {
 }
 
 fn inherits() {
+    support::need_subreaper();
     set_child_subreaper(true).expect("a subreaper");
     zombie(|| exit(i32::from(set_child_subreaper(false) == Ok(true))));
     assert_eq!(reap(|_, status| tell(status.exit_status().expect("an exit"))), Ok(1));

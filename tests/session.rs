@@ -281,7 +281,7 @@ fn cannot_open() {
     setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit }).expect("a lower limit");
     tell(word(tiocnotty()));
     setrlimit(Resource::Nofile, limit).expect("the former limit");
-    hostile::deny(&[(libc::SYS_openat, Errno::ACCESS), (libc::SYS_open, Errno::ACCESS)]);
+    hostile::deny(&[(libc::SYS_openat, Errno::ACCESS), (hostile::SYS_OPEN, Errno::ACCESS)]);
     tell(word(tiocnotty()));
     wait_release();
 }

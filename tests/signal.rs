@@ -88,6 +88,7 @@ fn resets() {
 }
 
 fn every_disposition_is_reset() {
+    support::need_kernel("its dispositions in /proc");
     let mut running = fixture("resets").start();
     assert_eq!(running.hear(), "set");
     let pid = running.pid();
@@ -152,6 +153,7 @@ fn blocks() {
 }
 
 fn the_mask_is_what_was_asked_for() {
+    support::need_kernel("its mask in /proc");
     let mut running = fixture("blocks").start();
     let pid = running.pid();
     let mut after = |said: String, mask: u64| {
@@ -194,6 +196,7 @@ fn waits() {
 }
 
 fn a_signal_is_waited_for_and_taken() {
+    support::need_kernel("signal 64");
     let running = fixture("waits").start();
     // The two of one number were one.
     assert_eq!([running.hear(), running.hear(), running.hear()], ["Ok(Some(15))", "Ok(Some(64))", "Ok(None)"]);

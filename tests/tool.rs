@@ -727,6 +727,11 @@ fn ready_is_when_the_command_says_so() {
     // What the caller has there makes way.
     let pid = place.shell("\"$0\" start --ready-fd 3 -- sh -c 'echo >&3; exec sleep 300' 3</dev/null").pid();
     assert!(proc::fds(pid)[&3].starts_with("pipe:"));
+    place.stop();
+    // The tool's own standard input is still the caller's when the daemon opens it.
+    let line = "echo word | \"$0\" start --stdin /dev/stdin --stdout out --ready-fd 3 -- sh -c 'cat; echo >&3; exec sleep 300'";
+    place.shell(line).pid();
+    assert_eq!(fs::read_to_string(place.path("out")).expect("its output"), "word\n");
 }
 
 const NOT_READY: &str = "not started: it ended, or closed its descriptor, without having been ready";
@@ -1203,6 +1208,8 @@ fn a_wrong_command_line_is_usage() {
         (&["start", "--user", "1:"], "wrong: 1:; wanted: --user"),
         (&["start", "--user", ":1"], "wrong: :1; wanted: --user"),
         (&["start", "--user", "1:2,"], "wrong: 1:2,; wanted: --user"),
+        (&["start", "--user", "1,2"], "wrong: 1,2; wanted: --user"),
+        (&["start", "--user", "1:2:3"], "wrong: 1:2:3; wanted: --user"),
         (&["start", "--user", "-1"], "wrong: -1; wanted: --user"),
         (&["start", "--user", "4294967295"], "wrong: 4294967295; wanted: --user"),
         (&["start", "--user", "1:4294967295"], "wrong: 1:4294967295; wanted: --user"),

@@ -3,7 +3,8 @@
 use std::env::var;
 
 fn main() {
-    let script = format!("-Wl,-T,{}/link.ld", env!("CARGO_MANIFEST_DIR"));
+    let x86 = var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("x86");
+    let script = format!("-Wl,-T,{}/link{}.ld", env!("CARGO_MANIFEST_DIR"), if x86 { "-x86" } else { "" });
     let fixed = ["-nostartfiles", "-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none", "-Wl,-z,norelro", &script];
     for argument in fixed {
         println!("cargo::rustc-link-arg-bins={argument}");
@@ -14,4 +15,5 @@ fn main() {
     }
     println!("cargo::rerun-if-env-changed=CARGO_PROFILE_RELEASE_STRIP");
     println!("cargo::rerun-if-changed=link.ld");
+    println!("cargo::rerun-if-changed=link-x86.ld");
 }

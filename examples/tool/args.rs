@@ -207,6 +207,8 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
+    // By itself it is smaller.
+    #[inline(never)]
     fn set(&mut self, option: usize, value: &'a CStr) -> Option<()> {
         let text = value.to_bytes();
         let plan = &mut self.plan;
@@ -266,12 +268,13 @@ fn position(words: &str, word: &[u8]) -> Option<usize> {
     parts(words.as_bytes(), b' ').position(|known| known == word)
 }
 
-/// The descriptor that the user says this program has inherited.
-fn borrow<'a>(fd: RawFd) -> BorrowedFd<'a> {
-    // SAFETY: nothing in this program owns it. Whether it is open is asked before it is used.
+/// The descriptor of a number that the user says this program has inherited, or that this program owns.
+pub(crate) fn borrow<'a>(fd: RawFd) -> BorrowedFd<'a> {
+    // The mask tells the compiler that it is not negative: without it a panic path would stay.
+    // SAFETY: whether an inherited one is open is asked before it is used; what is owned is open.
     #[allow(unsafe_code)]
     unsafe {
-        BorrowedFd::borrow_raw(fd)
+        BorrowedFd::borrow_raw(fd & RawFd::MAX)
     }
 }
 

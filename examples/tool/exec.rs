@@ -25,6 +25,8 @@ impl<'a> Whereabouts<'a> {
     }
 
     /// Executes the command, as execvp(3) would from `here`; returns only if that fails.
+    // By itself it is smaller.
+    #[inline(never)]
     pub(crate) fn exec(&self, command: &[Option<ThinCStr<'_>>], env: &EnvBlock<'_>, line: &mut Line) -> Errno {
         let Some(Some(name)) = command.first() else { return Errno::NOENT };
         let name = name.as_c_str().to_bytes();

@@ -1,32 +1,37 @@
 //! start, restart and run.
 
-use super::args::{Call, Verb};
+use super::args::{Call, Verb, borrow};
 use super::exec::Whereabouts;
 use super::line::{Line, STDIN};
 use super::stop::{look, stop};
 use super::{DONE, FAILED, report, text, worker};
+use core::ffi::CStr;
 use daemon_steps::{
     CloseFds, Daemon, Detached, EnvBlock, EnvFilter, Error, Holder, Outcome, PidFile, Stdio, Step, Steps, ThinCStr, detach, dup3,
     exit, remove_left_over, wait_newline,
 };
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::{Errno, close, fcntl_getfd, retry_on_intr};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpgid, kill_process, kill_process_group, pidfd_open, waitid,
-};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpgid, kill_process, kill_process_group, waitid};
+
+/// The pid file is locked by another instance.
+const LOCKED: Error = Step::LockPidFile.failed(Errno::WOULDBLOCK);
+
+/// More often than as many instances can follow each other while this one looks.
+const TRIES: usize = 100;
 
 /// Starts the daemon and reports what it has become; with `run` becomes it.
 pub(crate) fn start(call: &Call<'_>, env: &EnvBlock<'static>, line: &mut Line) -> i32 {
-    let pipe = call.ready_fd.filter(|_| call.verb != Verb::Run);
+    let number = call.ready_fd.filter(|_| call.verb != Verb::Run);
     // Before the readiness pipe: its own descriptors are none that the user means.
-    let missing = call.kept().iter().find(|fd| Some(fd.as_raw_fd()) != pipe && fcntl_getfd(fd).is_err());
+    let missing = call.kept().iter().find(|fd| Some(fd.as_raw_fd()) != number && fcntl_getfd(fd).is_err());
     if let Some(fd) = missing {
         line.error("cannot keep descriptor ").number(fd.as_raw_fd().unsigned_abs()).text(": it is not open").err();
         return FAILED;
     }
-    let ready = match pipe.map(ready_pipe).transpose() {
-        Ok(ready) => ready,
+    let pipe = match number.map(ready_pipe).transpose() {
+        Ok(pipe) => pipe,
         Err(errno) => return text::complain(line, "open the readiness descriptor", &[], errno),
     };
     if call.verb == Verb::Restart && stop(call, line) != DONE {
@@ -35,7 +40,7 @@ pub(crate) fn start(call: &Call<'_>, env: &EnvBlock<'static>, line: &mut Line) -
     let left = look(call.pid_file) == Ok((Holder::Nobody, true));
     match become_daemon(call, env, line) {
         Err(error) => refused(call, error, line),
-        Ok(Outcome::Ready(pid)) => started(call, pid, ready, left, line),
+        Ok(Outcome::Ready(pid)) => started(call, pid, pipe, left, line),
         Ok(outcome) => died(outcome, line),
     }
 }
@@ -54,17 +59,15 @@ fn become_daemon(call: &Call<'_>, env: &EnvBlock<'static>, line: &mut Line) -> R
         plan.ids.gid = *gid;
         plan.ids.groups = groups;
     }
-    let mut detached = detach(&plan);
-    let mut tries = TRIES;
-    // Its holder may have ended just before it was looked for: then nobody is in the way any more.
-    while tries > 0
-        && detached.as_ref().is_err_and(|error| is_locked(*error))
-        && matches!(look(call.pid_file), Err(Errno::NOENT) | Ok((Holder::Nobody, _)))
-    {
-        tries -= 1;
-        detached = detach(&plan);
-    }
-    match detached? {
+    let mut tries = 0..TRIES;
+    let detached = loop {
+        let detached = detach(&plan);
+        // Whoever had it locked may have ended since: then there is nothing to tell but to try again.
+        if !matches!(detached, Err(LOCKED)) || !is_free(call.pid_file) || tries.next().is_none() {
+            break detached?;
+        }
+    };
+    match detached {
         Detached::Daemon(daemon) => exit(live(call, env, &whereabouts, daemon, line)),
         Detached::Caller(outcome) => Ok(outcome),
     }
@@ -92,16 +95,14 @@ fn live(call: &Call<'_>, env: &EnvBlock<'static>, whereabouts: &Whereabouts<'_>,
     refused(call, error, line)
 }
 
-/// More often than as many instances can follow each other while this one looks.
-const TRIES: u32 = 100;
-
-fn is_locked(error: Error) -> bool {
-    error == Step::LockPidFile.failed(Errno::WOULDBLOCK)
+/// Whether nobody is behind the lock that was met.
+fn is_free(pid_file: &CStr) -> bool {
+    matches!(look(pid_file), Err(Errno::NOENT) | Ok((Holder::Nobody, _)))
 }
 
 /// One line that names the step and the reason; the exit status.
 fn refused(call: &Call<'_>, error: Error, line: &mut Line) -> i32 {
-    if is_locked(error) {
+    if error == LOCKED {
         line.error("already ");
         match look(call.pid_file) {
             Ok((Holder::Nobody, _)) | Err(_) => line.text("running, or has just ended, each time it was tried"),
@@ -127,8 +128,8 @@ fn refused(call: &Call<'_>, error: Error, line: &mut Line) -> i32 {
 }
 
 /// The daemon has told its word; with `--ready-fd` the command has to tell its own.
-fn started(call: &Call<'_>, pid: Pid, ready: Option<OwnedFd>, left: bool, line: &mut Line) -> i32 {
-    let ready = ready.map_or(Ok(true), |pipe| wait(&pipe, call, pid));
+fn started(call: &Call<'_>, pid: Pid, pipe: Option<OwnedFd>, left: bool, line: &mut Line) -> i32 {
+    let ready = pipe.map_or(Ok(true), |pipe| wait(&pipe, call, pid));
     if ready != Ok(true) {
         abandon(pid);
         // Looked at first, because who was killed holds it for another moment.
@@ -155,7 +156,7 @@ fn abandon(pid: Pid) {
     // A number may be a stranger's where `SIGCHLD` is ignored; a child that can be waited for is none.
     let child = WaitId::Pid(pid);
     if waitid(child, WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT).is_ok() {
-        // Not reaped yet, it keeps its own number and its group's.
+        // Not reaped yet, it keeps its own number and its group's, which is none of the caller's session.
         if let Ok(group) = getpgid(Some(pid)) {
             let _ = kill_process_group(group, Signal::KILL);
         }
@@ -185,19 +186,18 @@ fn ready_pipe(number: RawFd) -> Result<OwnedFd, Errno> {
     // Taken first, so that neither end of the pipe gets the number.
     place(STDIN)?;
     let (read_end, write_end) = pipe_with(PipeFlags::CLOEXEC)?;
-    place(write_end.as_fd())?;
+    place(borrow(write_end.as_raw_fd()))?;
     Ok(read_end)
 }
 
 /// Whether the newline comes before the end of the process.
 fn wait(pipe: &OwnedFd, call: &Call<'_>, pid: Pid) -> Result<bool, Errno> {
     if let Some(number) = call.ready_fd {
-        // SAFETY: `ready_pipe` has put it there, for COMMAND.
+        // SAFETY: `ready_pipe` has put the write end there, for COMMAND.
         #[allow(unsafe_code)]
         unsafe {
             close(number);
         }
     }
-    let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
-    wait_newline(pipe, &pidfd, call.plan.timeout)
+    wait_newline(borrow(pipe.as_raw_fd()), pid, call.plan.timeout)
 }

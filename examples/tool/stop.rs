@@ -6,7 +6,7 @@ use super::{DONE, FAILED, text};
 use core::ffi::CStr;
 use core::time::Duration;
 use daemon_steps::{Holder, Stop, Stopped, holder, open_pid_file, remove_left_over};
-use rustix::fs::fstat;
+use rustix::fs::stat;
 use rustix::io::Errno;
 
 /// Stops the daemon, and removes the pid file that it left.
@@ -44,7 +44,7 @@ pub(crate) fn stop(call: &Call<'_>, line: &mut Line) -> i32 {
 /// Who holds the pid file, and whether something stands in it.
 pub(crate) fn look(path: &CStr) -> Result<(Holder, bool), Errno> {
     let file = open_pid_file(path)?;
-    Ok((holder(&file)?, fstat(&file)?.st_size > 0))
+    Ok((holder(&file)?, stat(path)?.st_size > 0))
 }
 
 /// Says how it stands; the exit status as the Linux Standard Base has it.

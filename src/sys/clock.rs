@@ -6,7 +6,7 @@ use core::ptr::{from_mut, null_mut};
 use core::time::Duration;
 use linux_raw_sys::general as k;
 use rustix::event::Timespec;
-use rustix::fd::RawFd;
+use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
 use rustix::io::Errno;
 
 const SECOND: u64 = 1_000_000_000;
@@ -45,6 +45,12 @@ impl TimeLeft {
             tv_nsec: (t.subsec_nanos() as i32).into(),
         }))
     }
+}
+
+/// Waits until the descriptor can be read; whether that is before the time is over.
+pub(crate) fn readable(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> Result<bool, Errno> {
+    let mut fds = [k::pollfd { fd: fd.as_raw_fd(), events: k::POLLIN as _, revents: 0 }];
+    ppoll(&mut fds, &mut TimeLeft::of(timeout)).map(|ready| ready > 0)
 }
 
 /// Waits until one of two descriptors has something to say; whether it is the second. `ETIMEDOUT` when no time is left.

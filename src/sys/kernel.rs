@@ -1,17 +1,23 @@
 //! Raw system calls, each as its manual page has it.
 
 use super::arch::syscall4;
-use core::ffi::c_char;
+use core::ffi::{CStr, c_char};
 use core::mem::MaybeUninit;
-use core::ptr::{from_ref, null, null_mut};
+use core::ptr::{from_ref, null};
 use linux_raw_sys::general as k;
 use rustix::fd::{AsRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::process::{Gid, Pid, Uid};
 
 /// The kernel's answer: -4095 to -1 is an errno, anything else a result. No call of this crate returns more than an `int`.
+#[inline(never)]
 pub(super) fn result(ret: usize) -> Result<u32, Errno> {
     if ret > -4096_isize as usize { Err(Errno::from_raw_os_error((ret as i32).wrapping_neg())) } else { Ok(ret as u32) }
+}
+
+/// The errno of this number, if it can be one.
+pub(crate) fn errno(number: i32) -> Option<Errno> {
+    result((number as isize).wrapping_neg() as usize).err()
 }
 
 /// # Safety
@@ -27,7 +33,15 @@ unsafe fn once(nr: u32, a: usize, b: usize, c: usize, d: usize) -> Result<u32, E
 /// # Safety
 ///
 /// That of the system call `nr` with these arguments.
+#[inline]
 pub(super) unsafe fn call(nr: u32, a: usize, b: usize, c: usize, d: usize) -> Result<u32, Errno> {
+    // SAFETY: the caller answers for the call.
+    unsafe { repeat(a, b, c, d, nr) }
+}
+
+/// [`call`], with the arguments in the registers where the kernel wants most of them.
+#[inline(never)]
+unsafe fn repeat(a: usize, b: usize, c: usize, d: usize, nr: u32) -> Result<u32, Errno> {
     loop {
         // SAFETY: the caller answers for the call.
         let ret = unsafe { syscall4(a, b, c, d, nr) };
@@ -40,6 +54,19 @@ pub(super) unsafe fn call(nr: u32, a: usize, b: usize, c: usize, d: usize) -> Re
 pub(crate) fn read(fd: RawFd, buffer: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: the kernel writes at most so many bytes there.
     unsafe { call(k::__NR_read, fd as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0) }.map(|length| length as usize)
+}
+
+/// Sends `SIGKILL` through a pidfd.
+pub(crate) fn kill(pidfd: &OwnedFd) -> Result<(), Errno> {
+    // SAFETY: numbers only; no siginfo is given.
+    unsafe { call(k::__NR_pidfd_send_signal, pidfd.as_raw_fd() as usize, k::SIGKILL as usize, 0, 0) }.map(drop)
+}
+
+/// Where a symlink leads to.
+pub(super) fn readlink(path: &CStr, buffer: &mut [u8]) -> Result<usize, Errno> {
+    let (path, place) = (path.as_ptr() as usize, buffer.as_mut_ptr() as usize);
+    // SAFETY: the path outlives the call, and the kernel writes at most so many bytes.
+    unsafe { call(k::__NR_readlinkat, k::AT_FDCWD as usize, path, place, buffer.len()) }.map(|length| length as usize)
 }
 
 pub(crate) fn write(fd: RawFd, bytes: &[u8]) -> Result<usize, Errno> {
@@ -83,6 +110,14 @@ pub(crate) fn getdents<'b>(dir: &OwnedFd, buffer: &'b mut [MaybeUninit<u8>]) -> 
     Ok(unsafe { core::slice::from_raw_parts(place.cast(), length as usize) })
 }
 
+/// The hard limit of `RLIMIT_NOFILE`.
+pub(crate) fn hard_limit() -> Result<u64, Errno> {
+    let mut limit = k::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes one `rlimit64`; no limit is set.
+    unsafe { call(k::__NR_prlimit64, 0, k::RLIMIT_NOFILE as usize, 0, &raw mut limit as usize) }?;
+    Ok(limit.rlim_max)
+}
+
 /// # Safety
 ///
 /// Nobody owns `new`, or its owner knows that it becomes a duplicate of `old`.
@@ -103,14 +138,10 @@ pub(crate) unsafe fn dup3(old: RawFd, new: RawFd, cloexec: bool) -> Result<(), E
     }
 }
 
-/// `fcntl(F_GETFD)`, of a number that may be closed.
-pub(crate) fn is_open(fd: RawFd) -> Result<bool, Errno> {
+/// `fcntl(F_GETFD)`: EBADF if nothing is open there.
+pub(crate) fn getfd(fd: RawFd) -> Result<(), Errno> {
     // SAFETY: F_GETFD reads a flag and touches no memory.
-    match unsafe { call(FCNTL, fd as usize, k::F_GETFD as usize, 0, 0) } {
-        Ok(_) => Ok(true),
-        Err(Errno::BADF) => Ok(false),
-        Err(errno) => Err(errno),
-    }
+    unsafe { call(FCNTL, fd as usize, k::F_GETFD as usize, 0, 0) }.map(drop)
 }
 
 #[cfg(target_pointer_width = "64")]
@@ -233,40 +264,39 @@ mod ids {
     pub(super) use super::k::{__NR_getgroups32 as GETGROUPS, __NR_getresgid32 as GETRESGID, __NR_getresuid32 as GETRESUID};
 }
 
-/// Whether real, effective and saved number, as getresuid(2) or getresgid(2) tells them, are this one.
-fn are_all(nr: u32, id: u32) -> Result<bool, Errno> {
+/// EPERM unless real, effective and saved number, as getresuid(2) or getresgid(2) tells them, are this one.
+fn verify(nr: u32, id: u32) -> Result<(), Errno> {
     let (mut real, mut effective, mut saved) = (0_u32, 0_u32, 0_u32);
     // SAFETY: the kernel writes three numbers to the three places given.
     unsafe { call(nr, &raw mut real as usize, &raw mut effective as usize, &raw mut saved as usize, 0) }?;
-    Ok(real == id && effective == id && saved == id)
+    if real == id && effective == id && saved == id { Ok(()) } else { Err(Errno::PERM) }
 }
 
-pub(crate) fn has_uid(uid: Uid) -> Result<bool, Errno> {
-    are_all(ids::GETRESUID, uid.as_raw())
+pub(crate) fn verify_uid(uid: Uid) -> Result<(), Errno> {
+    verify(ids::GETRESUID, uid.as_raw())
 }
 
-pub(crate) fn has_gid(gid: Gid) -> Result<bool, Errno> {
-    are_all(ids::GETRESGID, gid.as_raw())
+pub(crate) fn verify_gid(gid: Gid) -> Result<(), Errno> {
+    verify(ids::GETRESGID, gid.as_raw())
 }
 
 /// How many supplementary groups there are; with `list` not empty they are written there, and
 /// EINVAL is the answer when it is too short.
-pub(crate) fn getgroups(list: &mut [Gid]) -> Result<usize, Errno> {
-    let place = if list.is_empty() { null_mut() } else { list.as_mut_ptr() };
+pub(crate) fn getgroups(list: &mut [Gid]) -> Result<u32, Errno> {
     // SAFETY: the kernel writes at most `list.len()` numbers there, which `Gid` is one of.
-    unsafe { call(ids::GETGROUPS, list.len(), place as usize, 0, 0) }.map(|length| length as usize)
+    unsafe { call(ids::GETGROUPS, list.len(), list.as_mut_ptr() as usize, 0, 0) }
 }
 
 /// This thread, as capget(2) and capset(2) name it.
 const THIS_THREAD: k::__user_cap_header_struct = k::__user_cap_header_struct { version: k::_LINUX_CAPABILITY_VERSION_3, pid: 0 };
 
-/// Whether the thread has no capability, and none that an execve(2) could bring back.
-pub(crate) fn is_powerless() -> Result<bool, Errno> {
+/// EPERM if the thread has a capability, or one that an execve(2) could bring back.
+pub(crate) fn verify_powerless() -> Result<(), Errno> {
     // Effective, permitted and inheritable: first the lower halves, then the upper ones.
     let mut sets = [0_u32; 6];
     // SAFETY: the kernel reads the header, and writes two times three numbers.
     unsafe { call(k::__NR_capget, from_ref(&THIS_THREAD) as usize, &raw mut sets as usize, 0, 0) }?;
-    Ok(sets.iter().all(|set| *set == 0))
+    if sets.iter().all(|set| *set == 0) { Ok(()) } else { Err(Errno::PERM) }
 }
 
 /// Gives up every capability of the thread.

@@ -34,13 +34,13 @@ fn fcntl(fd: BorrowedFd<'_>, command: u32, at: u8) -> Result<Locker, Errno> {
 }
 
 /// `F_SETLK`: the lock is this process's, until it closes the file or ends.
-pub(crate) fn setlk(fd: BorrowedFd<'_>, at: u8) -> Result<(), Errno> {
-    fcntl(fd, F_SETLK, at).map(drop)
+pub(crate) fn setlk(fd: BorrowedFd<'_>, at: u8) -> Result<Locker, Errno> {
+    fcntl(fd, F_SETLK, at)
 }
 
 /// `F_OFD_SETLK`: the lock is the open file description's, until its last descriptor is closed.
-pub(crate) fn setlk_description(fd: BorrowedFd<'_>, at: u8) -> Result<(), Errno> {
-    fcntl(fd, k::F_OFD_SETLK, at).map(drop)
+pub(crate) fn setlk_description(fd: BorrowedFd<'_>, at: u8) -> Result<Locker, Errno> {
+    fcntl(fd, k::F_OFD_SETLK, at)
 }
 
 /// `F_GETLK`: who has locked the byte as the functions above do it. Takes nothing and disturbs nobody.

@@ -29,15 +29,17 @@ mod handoff_arch;
 mod process;
 
 pub(crate) use alone::alone;
-pub(crate) use clock::{Deadline, TimeLeft, pause, poll};
-pub(crate) use decimal::Decimal;
+pub(crate) use clock::{Deadline, TimeLeft, pause, poll, readable};
+pub(crate) use decimal::line;
 pub(crate) use handoff::{End, Task, Watch, handoff};
-pub(crate) use inode::{Inode, stat};
+pub(crate) use inode::Inode;
+use kernel::readlink;
 pub(crate) use kernel::{
-    Change, Disposition, close, close_range, drop_capabilities, dup3, execve, getdents, getgroups, has_gid, has_uid, is_open,
-    is_powerless, read, setsid, sigaction, sigdisposition, sigprocmask, sigtimedwait, tiocnotty, umask, write,
+    Change, Disposition, close, close_range, drop_capabilities, dup3, errno, execve, getdents, getfd, getgroups, hard_limit,
+    kill, read, setsid, sigaction, sigdisposition, sigprocmask, sigtimedwait, tiocnotty, umask, verify_gid, verify_powerless,
+    verify_uid, write,
 };
 pub(crate) use locks::{Locker, getlk, setlk, setlk_description};
-pub(crate) use open::{above_stdio, borrow, c_str, dup_above_stdio, open_directory, openat, pidfd_open, pipe, skip};
+pub(crate) use open::{above_stdio, borrow, c_str, dup_above_stdio, open_above_stdio, open_parent, openat, pidfd_open, pipe};
 pub(crate) use process::{exit, fork, libc_signals, setgroups, setresgid, setresuid};
 pub(crate) use stat::has_executed;

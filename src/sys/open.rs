@@ -4,8 +4,8 @@ use super::kernel::{FCNTL, call};
 use core::ffi::CStr;
 use core::mem::transmute;
 use linux_raw_sys::general as k;
-use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use rustix::fs::{Mode, OFlags};
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
@@ -14,7 +14,7 @@ use rustix::process::Pid;
 /// `fd` is open, and nobody's.
 unsafe fn owned(fd: u32) -> OwnedFd {
     // SAFETY: an `OwnedFd` is represented as its number. The caller vouches for that.
-    unsafe { transmute(fd as RawFd) }
+    unsafe { transmute(fd) }
 }
 
 /// `AsFd::as_fd`.
@@ -26,7 +26,7 @@ pub(crate) fn borrow(fd: &OwnedFd) -> BorrowedFd<'_> {
 /// # Safety
 ///
 /// That of the system call `nr`, which makes a descriptor.
-unsafe fn make(nr: u32, a: usize, b: usize, c: usize, d: usize) -> Result<OwnedFd, Errno> {
+unsafe fn make(a: usize, b: usize, c: usize, d: usize, nr: u32) -> Result<OwnedFd, Errno> {
     // SAFETY: the caller answers for the call.
     let made = unsafe { call(nr, a, b, c, d) }?;
     // SAFETY: the kernel has just made it.
@@ -38,32 +38,80 @@ pub(crate) fn openat(dir: BorrowedFd<'_>, path: &CStr, flags: OFlags, mode: Mode
     let flags = flags.bits() | k::O_NOCTTY | k::O_LARGEFILE;
     let (dir, path) = (dir.as_raw_fd() as usize, path.as_ptr() as usize);
     // SAFETY: the path outlives the call.
-    unsafe { make(k::__NR_openat, dir, path, flags as usize, mode.bits() as usize) }
+    unsafe { make(dir, path, flags as usize, mode.bits() as usize, k::__NR_openat) }
 }
 
-/// Opens a directory, only to go on from it, by a path of at most 256 bytes that no null follows.
-pub(crate) fn open_directory(dir: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd, Errno> {
-    let mut copy = [0_u8; 257];
-    copy.iter_mut().zip(path).take(256).for_each(|(to, from)| *to = *from);
-    let flags = k::O_PATH | k::O_DIRECTORY | k::O_CLOEXEC;
-    // SAFETY: the copy ends with a null, and outlives the call.
-    unsafe { make(k::__NR_openat, dir.as_raw_fd() as usize, copy.as_ptr() as usize, flags as usize, 0) }
+/// Opens the directory that the path leads to, above the standard streams and only to go on from it; and the name in it.
+///
+/// openat(2) wants a null at the end of the directory's path, where a slash stands, so that path
+/// is copied; in pieces, because a buffer of `PATH_MAX` is more stack than all else here together.
+///
+/// Not inlined, so that the piece does not stay on the caller's stack.
+#[inline(never)]
+pub(crate) fn open_parent(mut path: &CStr) -> Result<(OwnedFd, &CStr), Errno> {
+    if path.count_bytes() >= 4096 {
+        return Err(Errno::NAMETOOLONG);
+    }
+    let mut parent = None;
+    loop {
+        // The dot makes a piece relative that begins with a slash because the path was cut between two.
+        let mut piece = [0; 259];
+        let [dot, slash, copy @ .., _null] = &mut piece;
+        (*dot, *slash) = (b'.', b'/');
+        let mut length = 0;
+        for (at, (to, from)) in copy.iter_mut().zip(path.to_bytes()).enumerate() {
+            *to = *from;
+            if *from == b'/' {
+                length = at + 1;
+            }
+        }
+        if let Some(parent) = parent.take_if(|_| length == 0) {
+            return Ok((parent, path));
+        }
+        if let Some(end) = copy.get_mut(length) {
+            *end = 0;
+        }
+        let from = parent.as_ref().map(borrow);
+        let absolute = from.is_none() && piece[2] == b'/';
+        let piece = if absolute { &piece[2..] } else { &piece[..] };
+        // SAFETY: it ends with a null, if there is none before.
+        parent = Some(unsafe { open(from.unwrap_or(CWD), piece.as_ptr(), OFlags::PATH | OFlags::DIRECTORY) }?);
+        // SAFETY: so many bytes were there before the null.
+        let rest = unsafe { path.to_bytes_with_nul().get_unchecked(length..) };
+        // SAFETY: the end of a string, with the null.
+        path = unsafe { CStr::from_bytes_with_nul_unchecked(rest) };
+    }
+}
+
+/// Opens above the standard streams, closed by execve(2), with mode 0644 if it is created.
+pub(crate) fn open_above_stdio(dir: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+    // SAFETY: it is a C string.
+    unsafe { open(dir, path.as_ptr().cast(), flags) }
+}
+
+/// # Safety
+///
+/// A null follows the path.
+unsafe fn open(dir: BorrowedFd<'_>, path: *const u8, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let flags = flags.bits() | k::O_NOCTTY | k::O_LARGEFILE | k::O_CLOEXEC;
+    // SAFETY: the caller vouches for the path.
+    above_stdio(unsafe { make(dir.as_raw_fd() as usize, path as usize, flags as usize, 0o644, k::__NR_openat) }?)
 }
 
 pub(crate) fn pidfd_open(pid: Pid) -> Result<OwnedFd, Errno> {
     // SAFETY: numbers only.
-    unsafe { make(k::__NR_pidfd_open, pid.as_raw_nonzero().get() as usize, 0, 0, 0) }
+    unsafe { make(pid.as_raw_nonzero().get() as usize, 0, 0, 0, k::__NR_pidfd_open) }
 }
 
 /// A duplicate that is none of the standard streams.
-pub(crate) fn dup_above_stdio(fd: &OwnedFd) -> Result<OwnedFd, Errno> {
+pub(crate) fn dup_above_stdio(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     // SAFETY: numbers only.
-    unsafe { make(FCNTL, fd.as_raw_fd() as usize, k::F_DUPFD_CLOEXEC as usize, 3, 0) }
+    unsafe { make(fd.as_raw_fd() as usize, k::F_DUPFD_CLOEXEC as usize, 3, 0, FCNTL) }
 }
 
 /// The descriptor, or if it has landed on 0, 1 or 2 a duplicate above, in its place.
 pub(crate) fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Errno> {
-    if fd.as_raw_fd() > 2 { Ok(fd) } else { dup_above_stdio(&fd) }
+    if fd.as_raw_fd() > 2 { Ok(fd) } else { dup_above_stdio(borrow(&fd)) }
 }
 
 /// The end to read and the end to write, both closed by execve(2).
@@ -82,13 +130,4 @@ pub(crate) fn c_str(bytes: &[u8]) -> Result<&CStr, Errno> {
     let string = bytes.get(..=length).ok_or(Errno::INVAL)?;
     // SAFETY: its first null is its last byte.
     Ok(unsafe { CStr::from_bytes_with_nul_unchecked(string) })
-}
-
-/// What is left of a string after so many bytes of it.
-pub(crate) fn skip(string: &CStr, length: usize) -> &CStr {
-    let length = length.min(string.count_bytes());
-    // SAFETY: that is not behind the end.
-    let rest = unsafe { string.to_bytes_with_nul().get_unchecked(length..) };
-    // SAFETY: the end of a string, with at least the null.
-    unsafe { CStr::from_bytes_with_nul_unchecked(rest) }
 }

@@ -1,8 +1,9 @@
 //! What `/proc/PID/stat` tells of a process.
 
-use super::decimal::Decimal;
-use rustix::fs::{CWD, Mode, OFlags, readlinkat_raw};
-use rustix::io::{Errno, read};
+use super::decimal::digits;
+use rustix::fd::AsRawFd;
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::{Pid, getpid};
 
 /// The bit of proc(5)'s field 9, `flags`, that says "has forked, and not called execve since".
@@ -10,25 +11,30 @@ const PF_FORKNOEXEC: u32 = 0x40;
 
 /// Whether the process has executed a program since its fork. `ESRCH` if `/proc` is another pid namespace's,
 /// where the number is another's.
+///
+/// Not inlined, so that the text does not stay on the caller's stack.
+#[inline(never)]
 pub(crate) fn has_executed(pid: Pid) -> Result<bool, Errno> {
     if !shows_us() {
         return Err(Errno::SRCH);
     }
     let mut path = [0; 24];
-    let pid = Decimal::of(pid.as_raw_nonzero().get().unsigned_abs());
-    let parts = b"/proc/".iter().chain(pid.digits()).chain(b"/stat");
+    let mut line = [0; 11];
+    let parts = b"/proc/".iter().chain(digits(pid.as_raw_nonzero().get() as u32, &mut line)).chain(b"/stat");
     path.iter_mut().zip(parts).for_each(|(to, from)| *to = *from);
     let path = super::c_str(&path)?;
-    let mut text = [0; 256];
-    let length = read(super::openat(CWD, path, OFlags::CLOEXEC, Mode::empty())?, &mut text[..])?;
+    // Up to field 9, with the longest name that there is.
+    let mut text = [0; 160];
+    let file = super::openat(CWD, path, OFlags::CLOEXEC, Mode::empty())?;
+    let length = super::read(file.as_raw_fd(), &mut text)?;
     Ok(flags(text.get(..length).unwrap_or_default()) & PF_FORKNOEXEC == 0)
 }
 
 /// Whether `/proc` is that of this pid namespace: its `self` names the asker there.
 fn shows_us() -> bool {
     let mut link = [0; 11];
-    let length = readlinkat_raw(CWD, c"/proc/self", &mut link[..]).unwrap_or(0);
-    link.get(..length) == Some(Decimal::of(getpid().as_raw_nonzero().get().unsigned_abs()).digits())
+    let length = super::readlink(c"/proc/self", &mut link).unwrap_or(0);
+    link.get(..length) == Some(digits(getpid().as_raw_nonzero().get() as u32, &mut [0; 11]))
 }
 
 /// Field 9. The command's name, field 2, may hold anything: what follows its `)`, the last, is counted.

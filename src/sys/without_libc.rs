@@ -27,6 +27,9 @@ pub(crate) unsafe fn fork() -> Result<Option<Pid>, Errno> {
     unsafe { call(k::__NR_clone, k::SIGCHLD as usize, 0, 0, 0) }.map(|pid| Pid::from_raw(pid as i32))
 }
 
+// A call that does not return is not inlined unless asked for.
+#[allow(clippy::inline_always)]
+#[inline(always)]
 pub(crate) fn exit(status: i32) -> ! {
     loop {
         // SAFETY: the call ends every thread; it does not return, and the loop says so.

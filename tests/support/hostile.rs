@@ -1,40 +1,88 @@
 //! Surroundings that a step must stand: for fixtures, which have one thread.
 
+use libc::c_long;
+#[cfg(target_pointer_width = "32")]
+use linux_raw_sys::general as kernel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsRawFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
+// Calls that some architectures have under another name only.
+#[cfg(any(target_arch = "aarch64", target_arch = "riscv64"))]
+pub const SYS_OPEN: c_long = libc::SYS_openat;
+#[cfg(not(any(target_arch = "aarch64", target_arch = "riscv64")))]
+pub const SYS_OPEN: c_long = libc::SYS_open;
+#[cfg(target_pointer_width = "32")]
+pub const SYS_NEWFSTATAT: c_long = libc::SYS_statx;
+#[cfg(target_pointer_width = "64")]
+pub const SYS_NEWFSTATAT: c_long = libc::SYS_newfstatat;
+
+/// Calls that 32-bit architectures have a second time, with wider numbers: who denies one means both.
+#[cfg(target_pointer_width = "32")]
+const WIDER: &[(c_long, c_long)] = &[
+    (libc::SYS_clock_gettime, kernel::__NR_clock_gettime64 as c_long),
+    (libc::SYS_fcntl, libc::SYS_fcntl64),
+    (libc::SYS_ftruncate, libc::SYS_ftruncate64),
+    (libc::SYS_getgroups, libc::SYS_getgroups32),
+    (libc::SYS_ppoll, kernel::__NR_ppoll_time64 as c_long),
+    (libc::SYS_rt_sigtimedwait, kernel::__NR_rt_sigtimedwait_time64 as c_long),
+    (libc::SYS_setgroups, libc::SYS_setgroups32),
+    (libc::SYS_setresgid, libc::SYS_setresgid32),
+    (libc::SYS_setresuid, libc::SYS_setresuid32),
+];
+#[cfg(target_pointer_width = "32")]
+const F_GETLK64: i32 = 12;
+#[cfg(target_pointer_width = "64")]
+const WIDER: &[(c_long, c_long)] = &[];
+
 /// From here on the kernel answers each of these system calls with that errno.
-pub fn deny(calls: &[(i64, Errno)]) {
+pub fn deny(calls: &[(c_long, Errno)]) {
     deny_if(&calls.iter().map(|(call, errno)| (*call, None, *errno)).collect::<Vec<_>>());
 }
 
 /// From here on the kernel says yes to this system call, and does nothing.
-pub fn lie(call: i64) {
+pub fn lie(call: c_long) {
     install(&[(call, None, 0)]);
 }
 
 /// The same as [`deny`], but only when the call's first argument has the value given (its low 32 bits).
-pub fn deny_if(calls: &[(i64, Option<u32>, Errno)]) {
+pub fn deny_if(calls: &[(c_long, Option<u32>, Errno)]) {
     install(&calls.iter().map(|(call, first, errno)| (*call, *first, errno.raw_os_error() as u32)).collect::<Vec<_>>());
 }
 
+/// From here on the kernel kills the process at any system call but these.
+pub fn allow_only(calls: &[i64]) {
+    let allow = |call: &i64| [equal(*call as u32, 1), answer(libc::SECCOMP_RET_ALLOW)];
+    let mut program = vec![load(0)];
+    program.extend(calls.iter().flat_map(allow));
+    program.push(answer(libc::SECCOMP_RET_KILL_PROCESS));
+    from_here_on(&mut program);
+}
+
 /// A filter that answers each call with the number given instead of making it; zero is success.
-fn install(calls: &[(i64, Option<u32>, u32)]) {
+fn install(calls: &[(c_long, Option<u32>, u32)]) {
     let mut program = Vec::new();
-    for (call, first, errno) in calls {
-        let refuse = answer(libc::SECCOMP_RET_ERRNO | *errno);
+    let wider = |(call, first, errno): &(c_long, _, _)| {
+        WIDER.iter().find(|(narrow, _)| narrow == call).map(|(_, wider)| (*wider, *first, *errno))
+    };
+    for (call, first, errno) in calls.iter().copied().chain(calls.iter().filter_map(wider)) {
+        let refuse = answer(libc::SECCOMP_RET_ERRNO | errno);
         program.push(load(0));
         match first {
-            None => program.extend([equal(*call as u32, 1), refuse]),
+            None => program.extend([equal(call as u32, 1), refuse]),
             // args[0] stands at byte 16 of seccomp_data; its low half comes first on these machines.
-            Some(value) => program.extend([equal(*call as u32, 3), load(16), equal(*value, 1), refuse]),
+            Some(value) => program.extend([equal(call as u32, 3), load(16), equal(value, 1), refuse]),
         }
     }
     program.push(answer(libc::SECCOMP_RET_ALLOW));
+    from_here_on(&mut program);
+}
+
+fn from_here_on(program: &mut [libc::sock_filter]) {
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    super::need_kernel("a seccomp filter");
     // SAFETY: the program outlives the calls, which copy it.
     unsafe {
         assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
@@ -103,13 +151,13 @@ pub struct Halt {
 /// A system call that waits to be let go.
 pub struct Halted {
     id: u64,
-    pub call: i64,
+    pub call: c_long,
     pub pid: i32,
 }
 
 impl Halt {
-    pub fn at(calls: &[i64]) -> Self {
-        let halts = |call: &i64| [equal(*call as u32, 1), answer(libc::SECCOMP_RET_USER_NOTIF)];
+    pub fn at(calls: &[c_long]) -> Self {
+        let halts = |call: &c_long| [equal(*call as u32, 1), answer(libc::SECCOMP_RET_USER_NOTIF)];
         let mut program = vec![load(0)];
         program.extend(calls.iter().flat_map(halts));
         program.push(answer(libc::SECCOMP_RET_ALLOW));
@@ -118,13 +166,19 @@ impl Halt {
 
     /// At one command of fcntl(2) only: the standard library has others of its own.
     pub fn at_fcntl(command: i32) -> Self {
+        #[cfg(target_pointer_width = "64")]
+        let (fcntl, command) = (libc::SYS_fcntl, command);
+        // The second time with commands that take wider locks.
+        #[cfg(target_pointer_width = "32")]
+        let (fcntl, command) = (libc::SYS_fcntl64, command + F_GETLK64 - libc::F_GETLK);
         // The command is args[1], whose low half stands at byte 24 of seccomp_data.
-        let [nr, command] = [equal(libc::SYS_fcntl as u32, 3), equal(command as u32, 1)];
+        let [nr, command] = [equal(fcntl as u32, 3), equal(command as u32, 1)];
         Self::with(vec![load(0), nr, load(24), command, answer(libc::SECCOMP_RET_USER_NOTIF), answer(libc::SECCOMP_RET_ALLOW)])
     }
 
     fn with(mut program: Vec<libc::sock_filter>) -> Self {
         let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+        super::need_kernel("a seccomp listener");
         let (mode, flags) = (libc::SECCOMP_SET_MODE_FILTER, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER);
         // SAFETY: the program outlives the calls, which copy it; the descriptor is new, and nobody else's.
         let listener = unsafe {

@@ -17,6 +17,7 @@ use rustix::thread::CapabilitySet;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Where a fixture finds its two ends of the channel: high, so that steps do not land there.
@@ -36,6 +37,7 @@ pub fn main(fixtures: &[(&str, fn())], tests: Vec<Trial>) {
     if let Ok(name) = std::env::var(NAME) {
         // SAFETY: a fixture has one thread.
         unsafe { std::env::remove_var(NAME) };
+        FIXTURE.store(true, Ordering::Relaxed);
         let (_, fixture) = fixtures.iter().find(|(known, _)| *known == name).expect("a fixture of this file");
         fixture();
         daemon_steps::exit(0);
@@ -48,10 +50,7 @@ pub fn main(fixtures: &[(&str, fn())], tests: Vec<Trial>) {
 
 /// A test that can run everywhere; it fails by panicking.
 pub fn test(name: &str, body: fn()) -> Trial {
-    Trial::test(name, move || {
-        body();
-        Ok(())
-    })
+    Trial::ignorable_test(name, move || Ok(completion(body)))
 }
 
 /// A test that needs root, and what root may do in a container of its own; elsewhere it is counted as ignored, with the reason.
@@ -63,16 +62,67 @@ pub fn root_test(name: &str, body: fn()) -> Trial {
         if !rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN)) {
             return Ok(Completion::ignored_with("needs CAP_SYS_ADMIN"));
         }
-        body();
-        Ok(Completion::Completed)
+        Ok(completion(body))
     })
 }
 
+fn completion(body: fn()) -> Completion {
+    match std::panic::catch_unwind(body) {
+        Ok(()) => Completion::Completed,
+        Err(cause) => match cause.downcast::<Emulated>() {
+            Ok(emulated) => Completion::ignored_with(format!("needs a kernel: {}", emulated.0)),
+            Err(cause) => std::panic::resume_unwind(cause),
+        },
+    }
+}
+
+/// The variable that names the emulator, if this program is another architecture's: the kernel does not find it by itself.
+const RUNNER: &str = "DAEMON_STEPS_RUNNER";
+
+/// The same, for a process that adopts orphans.
+pub fn need_subreaper() {
+    need_kernel("PR_SET_CHILD_SUBREAPER");
+}
+
+/// Why a test cannot be what it is under the emulator.
+struct Emulated(String);
+
+/// What a fixture tells before the reason.
+const EMULATED: &str = "emulated: ";
+
+/// Says that a test, or its fixture, needs what qemu-user does not pass on to the kernel: under that the test
+/// ends here, and is counted as ignored, with the reason.
+pub fn need_kernel(what: &str) {
+    if std::env::var_os(RUNNER).is_none() {
+        return;
+    }
+    if FIXTURE.load(Ordering::Relaxed) {
+        tell(format_args!("{EMULATED}{what}"));
+        daemon_steps::exit(0);
+    }
+    std::panic::resume_unwind(Box::new(Emulated(what.into())));
+}
+
+/// Whether this process is a fixture, or forked by one: then it has the channel.
+static FIXTURE: AtomicBool = AtomicBool::new(false);
+
 /// Starts a fixture of this file.
 pub fn fixture(name: &str) -> Fixture {
-    let mut command = Command::new("/proc/self/exe");
+    let mut command = this_program();
     command.env(NAME, name).stdin(Stdio::null());
     Fixture { command }
+}
+
+/// This program, to be started anew.
+pub fn this_program() -> Command {
+    match std::env::var_os(RUNNER) {
+        Some(runner) => {
+            let mut command = Command::new(runner);
+            command.arg(std::env::current_exe().expect("this program"));
+            command
+        }
+        None => Command::new("/proc/self/exe"),
+    }
 }
 
 pub struct Fixture {
@@ -140,7 +190,7 @@ impl Running {
         while readable(self.hear.as_fd(), LIMIT) {
             match rustix::io::retry_on_intr(|| rustix::io::read(&self.hear, &mut byte)).expect("the channel") {
                 1 if byte[0] != b'\n' => line.push(byte[0]),
-                _ => return String::from_utf8(line).expect("utf-8"),
+                _ => return heard(String::from_utf8(line).expect("utf-8")),
             }
         }
         panic!("nothing heard for {LIMIT:?}; so far {:?}", String::from_utf8_lossy(&line))
@@ -179,6 +229,14 @@ impl Running {
         wait_end(self.pid());
         self.child.wait().expect("wait")
     }
+}
+
+/// The line, unless it says that the test can go no further.
+fn heard(line: String) -> String {
+    if let Some(what) = line.strip_prefix(EMULATED) {
+        std::panic::resume_unwind(Box::new(Emulated(what.into())));
+    }
+    line
 }
 
 impl Drop for Running {

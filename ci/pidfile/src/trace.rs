@@ -1,7 +1,7 @@
 //! ptrace(2): a program, and all that it forks, halted at every system call, before and after it.
 
 use crate::room;
-use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
 use std::ffi::CString;
@@ -82,14 +82,31 @@ pub fn wait_for_end(pipe: &OwnedFd) {
 
 /// Starts a program traced. It ends when the tracer ends. The first event is [`Event::Executed`].
 pub fn start(argv: &[CString], streams: &Streams) -> Pid {
-    let (hold, release) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe");
-    // SAFETY: the write end is open, and is the child's own copy; this closure runs there alone.
-    let close = |fd: BorrowedFd<'_>| unsafe { libc::close(fd.as_raw_fd()) };
-    let pid = room::fork(|| {
-        close(rustix::fd::AsFd::as_fd(&release));
-        wait_for_end(&hold);
+    let (pid, _release) = seize(|| {
         streams.take();
         execute(argv)
+    });
+    pid
+}
+
+/// Starts a process traced, which ends with the status that `body` returns. It ends when the tracer ends. The first
+/// event is [`Event::Other`], before `body` begins.
+pub fn follow(body: impl FnOnce() -> i32) -> Pid {
+    let (pid, _release) = seize(body);
+    ptrace(libc::PTRACE_INTERRUPT, pid, 0, 0).expect("it waits");
+    pid
+}
+
+/// A traced process that waits until what is returned beside it is dropped.
+fn seize(body: impl FnOnce() -> i32) -> (Pid, OwnedFd) {
+    let (hold, release) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe");
+    // SAFETY: the descriptor is open, and is the child's own copy; this closure runs there alone.
+    let close = |fd: BorrowedFd<'_>| unsafe { libc::close(fd.as_raw_fd()) };
+    let pid = room::fork(|| {
+        close(release.as_fd());
+        wait_for_end(&hold);
+        close(hold.as_fd());
+        body()
     });
     let options = libc::PTRACE_O_TRACESYSGOOD
         | libc::PTRACE_O_TRACEFORK
@@ -98,8 +115,7 @@ pub fn start(argv: &[CString], streams: &Streams) -> Pid {
         | libc::PTRACE_O_TRACEEXEC
         | libc::PTRACE_O_EXITKILL;
     ptrace(libc::PTRACE_SEIZE, pid, 0, options as usize).expect("ptrace");
-    drop(release);
-    pid
+    (pid, release)
 }
 
 /// Waits for the next event of any process.

@@ -6,6 +6,7 @@
 
 use core::ffi::c_char;
 use daemon_steps::{EnvBlock, ThinCStr, exit};
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// Defines the entry point of a program: `program!(main)`, with `fn main(argv, env) -> i32`.
 #[macro_export]
@@ -65,6 +66,7 @@ core::arch::global_asm!(
 ///
 /// `stack` is where the stack pointer stood when the kernel entered the program: argc, the
 /// arguments, a null, the environment, a null. `main` is the only thing that changes the pointers.
+#[inline(always)]
 pub unsafe fn run(stack: *const usize, main: fn(&[Option<ThinCStr<'static>>], &EnvBlock<'static>) -> i32) -> ! {
     // SAFETY: the first word is argc.
     let argc = unsafe { stack.read() };
@@ -77,6 +79,14 @@ pub unsafe fn run(stack: *const usize, main: fn(&[Option<ThinCStr<'static>>], &E
     // SAFETY: it is an array of pointers to strings, and ends with null.
     let environment = unsafe { ThinCStr::array(environment.cast::<*const c_char>().cast_mut()) };
     exit(main(arguments, environment))
+}
+
+/// `AsFd::as_fd`, which rustix's type has with a panic path, for the number -1.
+#[must_use]
+pub fn borrow(fd: &OwnedFd) -> BorrowedFd<'_> {
+    // The mask tells the compiler what the type promises.
+    // SAFETY: it is open as long as its owner is borrowed.
+    unsafe { BorrowedFd::borrow_raw(fd.as_raw_fd() & RawFd::MAX) }
 }
 
 /// What the compiler calls by name, in the shortest form: small beats fast here. The reads are

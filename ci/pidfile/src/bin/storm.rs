@@ -160,11 +160,10 @@ fn rough_round(tool: &Tool, starters: usize) -> Result<usize, String> {
 fn may_be_told(one: &Ended) -> bool {
     let Some(err) = one.err.strip_prefix("daemon: ") else { return one.status == Some(0) && one.err.is_empty() };
     let (what, rest) = err.split_at(err.find(": ").unwrap_or(0));
-    let known =
-        ["already running, pid ", "already starting\n", "already locked by another program: ", "already ended, but what it left behind"];
+    let known = ["already running, pid ", "already starting\n", "already ended, but what it left behind"];
     let died = (what, rest) == ("not started", ": it ended at once, by signal 15\n");
-    let not_stopped = what == "not stopped"
-        && [": starting\n", ": ended, but what it left behind still holds its pid file\n"].contains(&rest);
+    let not_stopped =
+        what == "not stopped" && [": starting\n", ": ended, but what it left behind still holds its pid file\n"].contains(&rest);
     one.status == Some(1)
         && one.err.lines().count() == 1
         && (died || not_stopped || known.iter().any(|text| err.starts_with(text)))

@@ -19,13 +19,14 @@
 use core::ffi::{CStr, c_long};
 use core::time::Duration;
 use daemon_steps::{
-    EnvBlock, Fork, SignalSet, Stream, ThinCStr, chdir, close_except, execve, exit, fill_stdio, fork_unchecked, reap,
-    reset_signals, set_signal_mask, setsid, stdio_fd, stdio_null, tiocnotty, tiocsctty, umask, wait_signal,
+    EnvBlock, Fork, SignalSet, Stream, ThinCStr, chdir, close_except, dup3, execve, exit, fill_stdio, fork_unchecked, openat,
+    reap, reset_signals, set_signal_mask, setsid, stdio_fd, stdio_null, tiocnotty, tiocsctty, umask, wait_signal,
 };
+use nolibc::borrow;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd};
-use rustix::fs::{CWD, Mode, OFlags, fstat, makedev, mkdirat, openat, stat, sync};
-use rustix::io::{Errno, IoSlice, fcntl_dupfd_cloexec, read, writev};
+use rustix::fd::{AsRawFd, BorrowedFd, IntoRawFd};
+use rustix::fs::{CWD, Mode, OFlags, fstat, makedev, mkdirat, stat, sync};
+use rustix::io::{Errno, IoSlice, read, writev};
 use rustix::mount::{MountFlags, mount};
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process_group, wait};
 use rustix::system::{RebootCommand, reboot, sysinfo};
@@ -46,6 +47,16 @@ const DAEMONS: [&[&CStr]; 2] =
 const SECONDS: c_long = 5;
 
 const SECOND: Duration = Duration::from_secs(1);
+
+// SAFETY: it is filled at the start, and stays open.
+const STDIN: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(0) };
+
+// SAFETY: it is filled at the start, and stays open; before that it is written to, which does no harm.
+const STDERR: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(2) };
+
+/// Where a daemon's process tells what is wrong until it executes its program.
+// SAFETY: used by such a process only, which opens it first.
+const CONSOLE: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(3) };
 
 type Arguments<'a> = &'a [Option<ThinCStr<'a>>];
 
@@ -76,7 +87,7 @@ fn settle() {
     attempt("reset signals", reset_signals());
     for (directory, kind, flags) in FILE_SYSTEMS {
         if let Err(errno) = mount_on(directory, kind, flags) {
-            complain(stderr(), "mount ", directory, errno);
+            complain(STDERR, "mount ", directory, errno);
         }
     }
     let _ = mkdirat(CWD, c"/run", Mode::from_raw_mode(0o755));
@@ -106,7 +117,7 @@ fn mount_on(directory: &CStr, kind: &CStr, flags: MountFlags) -> Result<(), Errn
 /// What of 0, 1 and 2 is missing becomes the console, which the kernel has not found as long as `/dev` was empty;
 /// where there is none, `/dev/null`.
 fn fill_console() -> Result<(), Errno> {
-    while let Ok(console) = openat(CWD, c"/dev/console", OFlags::RDWR | OFlags::NOCTTY, Mode::empty()) {
+    while let Ok(console) = openat(CWD, c"/dev/console", OFlags::RDWR, Mode::empty()) {
         if console.as_raw_fd() > 2 {
             break;
         }
@@ -142,12 +153,12 @@ fn new_process() -> Option<Fork> {
 fn become_daemon(argv: Arguments<'_>, env: &EnvBlock<'_>) -> Option<()> {
     attempt("create a session", setsid())?;
     // For the word that the program could not be executed.
-    let console = attempt("keep the console", fcntl_dupfd_cloexec(stderr(), 3))?;
+    // SAFETY: nobody owns that number: what init was given from 3 on it has no use for.
+    attempt("keep the console", unsafe { dup3(STDERR, CONSOLE.as_raw_fd(), true) })?;
     attempt("redirect to /dev/null", stdio_null())?;
-    // SAFETY: this process owns none of them but the one that it keeps.
-    let closed = unsafe { close_except(3, [console.as_fd()]) };
-    attempt("close descriptors", closed)?;
-    run(console.as_fd(), argv, env)
+    // SAFETY: as above.
+    attempt("close descriptors", unsafe { close_except(CONSOLE.as_raw_fd(), [CONSOLE]) })?;
+    run(CONSOLE, argv, env)
 }
 
 /// Starts the program for the console, after a delay; the process, if there is one.
@@ -167,26 +178,26 @@ fn start_console(delay: Duration, argv: Arguments<'_>, env: &EnvBlock<'_>) -> Op
 fn become_console(argv: Arguments<'_>, env: &EnvBlock<'_>) -> Option<()> {
     attempt("create a session", setsid())?;
     attempt("open the terminal", open_terminal());
-    match tiocsctty(stdin()) {
+    match tiocsctty(STDIN) {
         // Not every container has a terminal.
         Err(Errno::NOTTY) => {}
         // Without it there is no job control, but a shell.
         taken => drop(attempt("take the terminal", taken)),
     }
     let shell = [Some(ThinCStr::from(c"/bin/sh")), None];
-    run(stderr(), if argv.is_empty() { &shell } else { argv }, env)
+    run(STDERR, if argv.is_empty() { &shell } else { argv }, env)
 }
 
 /// Puts the terminal that `/dev/console` stands for in its place: it has a name, and when the session ends the kernel takes it
 /// from whoever is left of it, which it does not do with the console.
 fn open_terminal() -> Result<(), Errno> {
-    if fstat(stdin())?.st_rdev != makedev(5, 1) {
+    if fstat(STDIN)?.st_rdev != makedev(5, 1) {
         return Ok(());
     }
     let open = |directory, name: &CStr, flags| openat(directory, name, flags | OFlags::CLOEXEC, Mode::empty());
     let consoles = open(CWD, c"/sys/class/tty/console/active", OFlags::RDONLY)?;
     let mut names = [0; 128];
-    read(consoles, &mut names)?;
+    read(borrow(&consoles), &mut names)?;
     // "tty0 ttyS0" and a newline: the last is the one.
     let mut start = 0;
     for (at, byte) in names.iter_mut().enumerate() {
@@ -197,8 +208,8 @@ fn open_terminal() -> Result<(), Errno> {
         }
     }
     let name = CStr::from_bytes_until_nul(names.get(start..).unwrap_or_default()).unwrap_or_default();
-    let terminal = open(open(CWD, c"/dev", OFlags::PATH)?.as_fd(), name, OFlags::RDWR | OFlags::NOCTTY)?;
-    [Stream::Stdin, Stream::Stdout, Stream::Stderr].into_iter().try_for_each(|stream| stdio_fd(stream, &terminal))
+    let terminal = open(borrow(&open(CWD, c"/dev", OFlags::PATH)?), name, OFlags::RDWR)?;
+    [Stream::Stdin, Stream::Stdout, Stream::Stderr].into_iter().try_for_each(|stream| stdio_fd(stream, borrow(&terminal)))
 }
 
 /// Executes a program, with nothing of what init does with signals; returns only if that fails.
@@ -221,7 +232,7 @@ fn keep_console(argv: Arguments<'_>, env: &EnvBlock<'_>) -> RebootCommand {
             Ok(Some(Signal::INT)) => break RebootCommand::Restart,
             Ok(_) => {}
             Err(errno) => {
-                complain(stderr(), "wait for a signal", c"", errno);
+                complain(STDERR, "wait for a signal", c"", errno);
                 let _ = poll(&mut [], Some(&Timespec { tv_sec: 1, tv_nsec: 0 }));
             }
         }
@@ -267,7 +278,7 @@ fn all_have_ended() -> bool {
 
 /// Tells what has failed; the result, if there is one.
 fn attempt<T>(what: &str, result: Result<T, Errno>) -> Option<T> {
-    result.inspect_err(|errno| complain(stderr(), what, c"", *errno)).ok()
+    result.inspect_err(|errno| complain(STDERR, what, c"", *errno)).ok()
 }
 
 fn complain(to: BorrowedFd<'_>, what: &str, which: &CStr, errno: Errno) {
@@ -287,7 +298,7 @@ fn complain(to: BorrowedFd<'_>, what: &str, which: &CStr, errno: Errno) {
 
 /// Tells what init does.
 fn say(what: &str) {
-    tell(stderr(), [what.as_bytes(), b"", b"", b"", b""]);
+    tell(STDERR, [what.as_bytes(), b"", b"", b"", b""]);
 }
 
 /// Writes a line, unless that would block: a console that somebody has stopped (Ctrl-S) must not stop init.
@@ -296,15 +307,4 @@ fn tell(to: BorrowedFd<'_>, [a, b, c, d, e]: [&[u8]; 5]) {
     if poll(&mut [PollFd::from_borrowed_fd(to, PollFlags::OUT)], Some(&now)) == Ok(1) {
         let _ = writev(to, &[b"init: ", a, b, c, d, e, b"\n"].map(IoSlice::new));
     }
-}
-
-fn stdin() -> BorrowedFd<'static> {
-    // SAFETY: it was filled at the start, and stays open.
-    unsafe { rustix::stdio::stdin() }
-}
-
-/// Standard error. As long as it is closed nothing else is opened, and what is told is told nobody.
-fn stderr() -> BorrowedFd<'static> {
-    // SAFETY: it is filled at the start, and stays open; before that it is written to, which does no harm.
-    unsafe { rustix::stdio::stderr() }
 }

@@ -1,0 +1,102 @@
+//! The compositions.
+
+use super::ids::nobody;
+use super::{Function, LOCKED, MISSING, NO_PROC, NO_RANGE, STREAM_CLOSED, UNSHARE, of};
+use crate::hostile::hide_proc;
+use crate::stage::alone;
+use crate::surroundings::{PID_FILE, close, deny_close_range, deny_unshare, few_descriptors, held};
+use daemon_steps::{CloseFds, Detached, Outcome, Plan, Stdio, Step, Steps, daemonize, detach, exit, setgroups};
+use rustix::fs::Mode;
+use rustix::io::Errno;
+
+const STEP_FAILS: &str = "A step fails";
+
+/// All that a plan can have: every step.
+fn plan() -> Plan<'static, 'static> {
+    // SAFETY: nothing here uses a descriptor.
+    let close = unsafe { CloseFds::all_but(&[]) };
+    Plan {
+        pid_file: Some(PID_FILE),
+        close: Some(close),
+        root: c"/mnt",
+        ids: nobody(),
+        stdio: [Stdio::Null, Stdio::File(c"/mnt/log", Mode::RUSR), Stdio::Fd(rustix::stdio::stdout())],
+        ..Plan::new(Steps::all())
+    }
+}
+
+/// The same below the old root, where `/proc` is.
+fn in_sight_of_proc() -> Plan<'static, 'static> {
+    Plan { steps: Steps::all().difference(Steps::CHROOT), ..plan() }
+}
+
+/// Detaches: the daemon ends, and its caller knows that it was ready.
+fn detached(plan: &Plan<'_, '_>) {
+    match alone(|| detach(plan)).expect("it is tried") {
+        Detached::Daemon(daemon) => {
+            std::mem::forget(daemon);
+            exit(0)
+        }
+        Detached::Caller(outcome) => assert!(matches!(outcome, Outcome::Ready(_)), "{outcome:?}"),
+    }
+}
+
+/// Becomes a daemon: this process ends with its word.
+fn daemonized(plan: &Plan<'_, '_>) {
+    match alone(|| daemonize(plan)) {
+        Ok(daemon) => std::mem::forget(daemon),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+pub(super) fn functions() -> Vec<Function> {
+    fn prepared() {
+        setgroups(&[nobody().gid]).expect("a group");
+    }
+    vec![
+        of("daemonize")
+            .main(|| {
+                prepared();
+                daemonized(&plan());
+            })
+            .main(|| daemonized(&Plan::new(Steps::FOREGROUND)))
+            .when(&[STEP_FAILS], || {
+                let failed = alone(|| daemonize(&Plan { root: c"/missing", ..plan() })).map(drop);
+                assert_eq!(failed, Err(Step::Chroot.failed(Errno::NOENT)));
+            })
+            .when(&[NO_RANGE, MISSING, STREAM_CLOSED, UNSHARE], || {
+                deny_close_range();
+                deny_unshare();
+                close(0);
+                daemonized(&in_sight_of_proc());
+            }),
+        of("detach")
+            .main(|| {
+                prepared();
+                detached(&plan());
+            })
+            .when(&[NO_RANGE], || {
+                deny_close_range();
+                detached(&plan());
+            })
+            .when(&[NO_RANGE, NO_PROC], || {
+                hide_proc();
+                few_descriptors();
+                deny_close_range();
+                detached(&plan());
+            })
+            .when(&[LOCKED], || {
+                held();
+                let failed = alone(|| detach(&plan())).map(drop);
+                assert_eq!(failed, Err(Step::LockPidFile.failed(Errno::WOULDBLOCK)));
+            })
+            .when(&[STEP_FAILS], || {
+                let failed = alone(|| detach(&Plan { root: c"/missing", ..plan() })).map(drop);
+                assert_eq!(failed, Err(Step::Chroot.failed(Errno::NOENT)));
+            })
+            .when(&[UNSHARE], || {
+                deny_unshare();
+                detached(&in_sight_of_proc());
+            }),
+    ]
+}

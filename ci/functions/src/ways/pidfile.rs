@@ -1,0 +1,119 @@
+//! The pid file.
+
+use super::{Function, LEFT, LOCKED, STREAM_CLOSED, of};
+use crate::stage::alone;
+use crate::surroundings::{PID_FILE, close, held, left_behind, locked, probed, replace};
+use daemon_steps::{Holder, PidFile, holder, open_pid_file, remove_left_over};
+use rustix::io::Errno;
+
+const REPLACED: &str = "The file was replaced meanwhile";
+const NOT_REMOVED: &str = "The name cannot be removed";
+
+pub(super) fn functions() -> Vec<Function> {
+    vec![
+        lock(),
+        of("PidFile::claim").main(|| {
+            let file = locked();
+            alone(|| file.claim()).expect("the claim");
+        }),
+        of("PidFile::verify").main(|| {
+            let file = locked();
+            alone(|| file.verify()).expect("the same");
+        }),
+        of("PidFile::remove")
+            .main(|| {
+                let file = locked();
+                alone(|| file.remove()).expect("removed");
+            })
+            .when(&[NOT_REMOVED], || {
+                let mut file = locked();
+                file.leave_directory();
+                alone(|| file.remove()).expect("emptied");
+            }),
+        of("PidFile::keep_across_exec").main(|| {
+            let file = locked();
+            alone(|| file.keep_across_exec()).expect("kept");
+        }),
+        of("PidFile::leave_directory").main(|| {
+            let mut file = locked();
+            alone(|| file.leave_directory());
+        }),
+        of("open_pid_file")
+            .main(|| {
+                drop(locked());
+                alone(|| open_pid_file(PID_FILE)).expect("the file");
+            })
+            .main(|| assert_eq!(alone(|| open_pid_file(PID_FILE)).err(), Some(Errno::NOENT)))
+            .when(&[STREAM_CLOSED], || {
+                drop(locked());
+                close(0);
+                alone(|| open_pid_file(PID_FILE)).expect("the file");
+            }),
+        of("holder")
+            .main(|| {
+                let file = held();
+                assert!(matches!(alone(|| holder(&file)), Ok(Holder::Running(_))));
+            })
+            .main(|| {
+                let file = locked();
+                let asked = open_pid_file(PID_FILE).expect("the file");
+                assert_eq!(alone(|| holder(&asked)), Ok(Holder::Starting));
+                drop(file);
+            })
+            .when(&[LEFT], || {
+                let file = left_behind();
+                assert_eq!(alone(|| holder(&file)), Ok(Holder::LeftBehind));
+            }),
+        of("remove_left_over")
+            .main(|| {
+                drop(locked());
+                assert_eq!(alone(|| remove_left_over(PID_FILE)), Ok(true));
+            })
+            .main(|| {
+                held();
+                assert_eq!(alone(|| remove_left_over(PID_FILE)), Ok(false));
+            })
+            .main(|| assert_eq!(alone(|| remove_left_over(PID_FILE)), Ok(false)))
+            .main(|| {
+                drop(locked());
+                assert_eq!(alone(|| remove_left_over(PID_FILE)), Ok(true));
+            })
+            .meanwhile(libc::SYS_flock, replace)
+            .when(&[STREAM_CLOSED], || {
+                drop(locked());
+                close(0);
+                assert_eq!(alone(|| remove_left_over(PID_FILE)), Ok(true));
+            }),
+    ]
+}
+
+fn lock() -> Function {
+    of("PidFile::lock")
+        .main(|| drop(alone(|| PidFile::lock(PID_FILE)).expect("the lock")))
+        .main(|| {
+            let path = std::ffi::CString::new(format!("/mnt/{}pid", "./".repeat(300))).expect("no null");
+            alone(|| PidFile::lock(&path)).expect("the lock");
+        })
+        .when(&[REPLACED], || drop(alone(|| PidFile::lock(PID_FILE)).expect("the lock")))
+        .meanwhile(libc::SYS_flock, replace)
+        .when(&[STREAM_CLOSED], || {
+            close(0);
+            alone(|| PidFile::lock(PID_FILE)).expect("the lock");
+        })
+        .when(&[LOCKED], || {
+            held();
+            assert_eq!(alone(|| PidFile::lock(PID_FILE)).err(), Some(Errno::WOULDBLOCK));
+        })
+        .when(&[LOCKED], || {
+            left_behind();
+            assert_eq!(alone(|| PidFile::lock(PID_FILE)).err(), Some(Errno::WOULDBLOCK));
+        })
+        .when(&[LOCKED], || {
+            probed();
+            assert_eq!(alone(|| PidFile::lock(PID_FILE)).err(), Some(Errno::BUSY));
+        })
+        .main(|| {
+            std::os::unix::fs::symlink("other", "/mnt/pid").expect("a symlink");
+            assert_eq!(alone(|| PidFile::lock(PID_FILE)).err(), Some(Errno::LOOP));
+        })
+}
