@@ -402,6 +402,6 @@ const NOBODY: RawFd = -1;
 
 /// The next word; none at the pipe's end.
 fn next_word(pipe: RawFd) -> Option<[u8; 8]> {
-    let mut word = [0; 8];
+    let mut word = 0_u64.to_ne_bytes();
     (read(pipe, &mut word) == Ok(word.len())).then_some(word)
 }

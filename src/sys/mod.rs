@@ -5,6 +5,8 @@
 mod alone;
 mod clock;
 mod decimal;
+// Elsewhere it refuses.
+#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
 mod handoff;
 mod inode;
 mod kernel;
