@@ -243,14 +243,14 @@ pub(crate) fn outcome(end: &sys::End) -> Result<Outcome, Errno> {
     // Whatever signal its end is told with: none.
     let all = WaitOptions::from_bits_retain(linux_raw_sys::general::__WALL);
     let reap = || status(|| waitpid(Some(daemon), all));
-    match end.told.map(|word| understand(word, &mut { daemon })) {
-        Some(Some(Break(failed @ Outcome::Failed(_)))) => {
+    match (end.told.and_then(|word| understand(word, &mut { daemon })), end.killed) {
+        (Some(Break(failed @ Outcome::Failed(_))), _) => {
             reap();
             Ok(failed)
         }
-        told if end.killed => {
+        (_, Some(why)) => {
             reap();
-            Err(if told.is_some() { Errno::PROTO } else { Errno::TIMEDOUT })
+            Err(why)
         }
         _ => {
             for _ in 0..GRACE {

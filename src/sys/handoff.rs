@@ -222,8 +222,8 @@ pub(crate) struct End {
     pub(crate) daemon: i32,
     /// A last word.
     pub(crate) told: Option<[u8; 8]>,
-    /// It was killed, at the deadline.
-    pub(crate) killed: bool,
+    /// Why it was killed, if it was.
+    pub(crate) killed: Option<Errno>,
 }
 
 /// What P hears while it watches, with the default disposition unless it is ignored: a terminal's keys, and who wants it to end.
@@ -245,7 +245,7 @@ struct Job<'a> {
 ///
 /// What `steps` may leave in memory when D ends in it must be sound for P: of descriptors P has those from before.
 pub(crate) unsafe fn handoff(task: &Task, watch: Option<Watch>, steps: &mut dyn FnMut() -> bool) -> Result<Option<End>, Errno> {
-    let mask = sigprocmask(Change::Set, !0)?;
+    let mask = sigprocmask(Change::Block, !0)?;
     let watcher = if watch.is_some() { watching } else { leaving };
     // ECHILD stays if somebody kills C.
     SHARED.daemon.store(Errno::CHILD.raw_os_error().wrapping_neg(), Ordering::Relaxed);
@@ -309,7 +309,7 @@ extern "C" fn watching() -> isize {
     if SHARED.left.load(Ordering::Relaxed) {
         (watch.exit)(&end);
     }
-    let _ = sigprocmask(Change::Set, !0);
+    let _ = sigprocmask(Change::Block, !0);
     restore_endings();
     // SAFETY: P's alone.
     unsafe { *SHARED.end.get() = Some(end) };
@@ -346,7 +346,7 @@ fn restore_endings() {
 impl Watch {
     /// Waits until D has left this memory, by its end or by execve(2). Ends P when D is ready.
     fn until_gone(&mut self, daemon: i32) -> End {
-        let mut end = End { daemon, told: None, killed: false };
+        let mut end = End { daemon, told: None, killed: None };
         // SAFETY: numbers only. Without it (before 5.3) D's end is seen by the pipe's end.
         let pidfd = unsafe { call(k::__NR_pidfd_open, daemon as usize, 0, 0, 0) }.map_or(NOBODY, |fd| fd as RawFd);
         loop {
@@ -358,7 +358,7 @@ impl Watch {
                     // A failure, or the pipe's end. From one who says anything else no good is to be expected.
                     last => {
                         if last.is_some_and(|[kind, ..]| kind != b'f') {
-                            self.kill(&mut end);
+                            self.kill(&mut end, Errno::PROTO);
                         }
                         end.told = last;
                         break;
@@ -366,7 +366,10 @@ impl Watch {
                 },
                 // D can say no more.
                 Ok(false) => break,
-                Err(_) => self.kill(&mut end),
+                Err(errno) => {
+                    self.kill(&mut end, errno);
+                    break;
+                }
             }
         }
         let mut process = pidfd;
@@ -378,7 +381,7 @@ impl Watch {
             match poll([process, NOBODY], &mut self.left) {
                 // What has the memory now is a child of D's, about to execute a program.
                 Ok(_) => process = NOBODY,
-                Err(_) => self.kill(&mut end),
+                Err(errno) => self.kill(&mut end, errno),
             }
         }
         for fd in [pidfd, self.pipe] {
@@ -388,9 +391,9 @@ impl Watch {
         end
     }
 
-    /// There is no time left.
-    fn kill(&mut self, end: &mut End) {
-        end.killed = true;
+    /// There is no time left, or nothing to wait with.
+    fn kill(&mut self, end: &mut End, why: Errno) {
+        end.killed.get_or_insert(why);
         self.left = TimeLeft::of(None);
         // SAFETY: numbers only. D is a child that nobody has waited for: its number is its own.
         let _ = unsafe { call(k::__NR_kill, end.daemon as usize, k::SIGKILL as usize, 0, 0) };
