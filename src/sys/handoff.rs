@@ -167,12 +167,14 @@ fn rseq() -> Result<(usize, usize), Errno> {
     }
 }
 
-/// P's, while it watches: bytes of stack.
+/// P's, while it watches. Aligned as the psABI wants a stack at a call, and so is its end.
+#[repr(align(16))]
+struct Stack(UnsafeCell<MaybeUninit<[u8; STACK]>>);
+
 const STACK: usize = 16 * 1024;
 
 /// What P uses when the stack is D's. Of the move under way, and there is one at a time: it begins with one task in this
 /// memory, and until P and C have ended there are more.
-#[repr(C, align(16))]
 pub(super) struct Shared {
     /// Written by the kernel: D's pid. By C: an errno, negative.
     pub(super) daemon: AtomicI32,
@@ -181,7 +183,7 @@ pub(super) struct Shared {
     watch: UnsafeCell<Option<Watch>>,
     end: UnsafeCell<Option<End>>,
     actions: UnsafeCell<[SigAction; ENDING.len()]>,
-    stack: UnsafeCell<MaybeUninit<[u8; STACK]>>,
+    stack: Stack,
 }
 
 // SAFETY: used by one move at a time; what P, C and D pass each other are the atomics, and the rest is P's.
@@ -193,13 +195,13 @@ static SHARED: Shared = Shared {
     watch: UnsafeCell::new(None),
     end: UnsafeCell::new(None),
     actions: UnsafeCell::new([SigAction::DEFAULT; ENDING.len()]),
-    stack: UnsafeCell::new(MaybeUninit::uninit()),
+    stack: Stack(UnsafeCell::new(MaybeUninit::uninit())),
 };
 
 impl Shared {
-    /// The stack's upper end, aligned as the array's begin and size are.
+    /// The stack's upper end: stacks grow downwards.
     pub(super) fn stack_end(&self) -> *mut u8 {
-        self.stack.get().cast::<u8>().wrapping_add(STACK)
+        self.stack.0.get().cast::<u8>().wrapping_add(STACK)
     }
 }
 
