@@ -42,7 +42,7 @@ impl TimeLeft {
     pub(crate) fn of(timeout: Option<Duration>) -> Self {
         Self(timeout.map(|t| k::__kernel_old_timespec {
             tv_sec: t.as_secs().try_into().unwrap_or(k::__kernel_old_time_t::MAX),
-            tv_nsec: (t.subsec_nanos() as i32).into(),
+            tv_nsec: t.subsec_nanos() as usize as _,
         }))
     }
 }

@@ -44,9 +44,9 @@ impl Inode {
     }
 
     /// What stands at the name; a symlink is not followed. Without a name, what `dir` itself is.
-///
-/// Not inlined, so that the kernel's structure does not stay on the caller's stack.
-#[inline(never)]
+    ///
+    /// Not inlined, so that the kernel's structure does not stay on the caller's stack.
+    #[inline(never)]
     pub(crate) fn look(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
         let flags = k::AT_SYMLINK_NOFOLLOW | k::AT_EMPTY_PATH;
         let (dir, name, to) = (dir.as_raw_fd() as usize, name.as_ptr() as usize, &raw mut self.0 as usize);

@@ -294,13 +294,15 @@ const THIS_THREAD: k::__user_cap_header_struct = k::__user_cap_header_struct { v
 pub(crate) fn verify_powerless() -> Result<(), Errno> {
     // Effective, permitted and inheritable: first the lower halves, then the upper ones.
     let mut sets = [0_u32; 6];
-    // SAFETY: the kernel reads the header, and writes two times three numbers.
-    unsafe { call(k::__NR_capget, from_ref(&THIS_THREAD) as usize, &raw mut sets as usize, 0, 0) }?;
+    let mut header = THIS_THREAD;
+    // SAFETY: the kernel writes two times three numbers, and the version that it knows if it does not know this one.
+    unsafe { call(k::__NR_capget, &raw mut header as usize, &raw mut sets as usize, 0, 0) }?;
     if sets.iter().all(|set| *set == 0) { Ok(()) } else { Err(Errno::PERM) }
 }
 
 /// Gives up every capability of the thread.
 pub(crate) fn drop_capabilities() -> Result<(), Errno> {
-    // SAFETY: the kernel reads the header, and two times three numbers.
-    unsafe { call(k::__NR_capset, from_ref(&THIS_THREAD) as usize, from_ref(&[0_u32; 6]) as usize, 0, 0) }.map(drop)
+    let mut header = THIS_THREAD;
+    // SAFETY: the kernel reads two times three numbers; the header as above.
+    unsafe { call(k::__NR_capset, &raw mut header as usize, from_ref(&[0_u32; 6]) as usize, 0, 0) }.map(drop)
 }

@@ -15,7 +15,7 @@ pub const SYS_OPEN: c_long = libc::SYS_openat;
 #[cfg(not(any(target_arch = "aarch64", target_arch = "riscv64")))]
 pub const SYS_OPEN: c_long = libc::SYS_open;
 #[cfg(target_pointer_width = "32")]
-pub const SYS_NEWFSTATAT: c_long = libc::SYS_statx;
+pub const SYS_NEWFSTATAT: c_long = libc::SYS_fstatat64;
 #[cfg(target_pointer_width = "64")]
 pub const SYS_NEWFSTATAT: c_long = libc::SYS_newfstatat;
 
@@ -24,6 +24,7 @@ pub const SYS_NEWFSTATAT: c_long = libc::SYS_newfstatat;
 const WIDER: &[(c_long, c_long)] = &[
     (libc::SYS_clock_gettime, kernel::__NR_clock_gettime64 as c_long),
     (libc::SYS_fcntl, libc::SYS_fcntl64),
+    (libc::SYS_fstatat64, libc::SYS_statx),
     (libc::SYS_ftruncate, libc::SYS_ftruncate64),
     (libc::SYS_getgroups, libc::SYS_getgroups32),
     (libc::SYS_ppoll, kernel::__NR_ppoll_time64 as c_long),
