@@ -34,6 +34,8 @@ fn main() {
             ("moves", moves),
             ("lives_on", lives_on),
             ("leaves_a_robust_mutex", leaves_a_robust_mutex),
+            ("keeps_a_mutex", keeps_a_mutex),
+            ("has_an_area", has_an_area),
             ("aborts", aborts),
             ("overflows", overflows),
             ("remembers", remembers),
@@ -52,6 +54,8 @@ fn main() {
             test("mask_handlers_and_descriptors_are_as_before", mask_handlers_and_descriptors_are_as_before),
             test("what_the_library_keeps_for_a_thread_works_afterwards", the_library_works_afterwards),
             test("a_robust_mutex_is_given_up_by_the_daemons_end", a_robust_mutex_is_given_up),
+            test("the_parents_end_gives_up_no_mutex", the_parents_end_gives_up_no_mutex),
+            test("the_parent_writes_no_processor_into_the_daemons_memory", the_parent_writes_no_processor),
             test("abort_ends_the_daemon_by_its_signal", abort_ends_the_daemon_by_its_signal),
             test("a_stack_overflow_is_told_as_such", a_stack_overflow_is_told_as_such),
             test("a_gigabyte_stays_where_it_is", a_gigabyte_stays_where_it_is),
@@ -363,6 +367,52 @@ fn leaves_a_robust_mutex() {
 
 fn a_robust_mutex_is_given_up() {
     assert_eq!(mover("leaves_a_robust_mutex").run().0, format!("0\n{}\n", libc::EOWNERDEAD));
+}
+
+/// Locked before the move: by a thread id that nobody has any more, and that the former parent's end does not give up.
+fn keeps_a_mutex() {
+    let mutex = Mutex::new(shared_page().cast(), libc::PTHREAD_PRIO_NONE, libc::PTHREAD_MUTEX_ROBUST);
+    assert_eq!(mutex.lock(), 0);
+    let former = std::process::id();
+    handoff().expect("moved");
+    until("the parent ends", || std::os::unix::process::parent_id() != former);
+    tell(mutex.try_lock());
+}
+
+fn the_parents_end_gives_up_no_mutex() {
+    assert_eq!(mover("keeps_a_mutex").run().0, format!("{}\n", libc::EBUSY));
+}
+
+/// The parent, which is woken on one processor, writes nothing about it into the memory of the daemon, which is on another.
+fn has_an_area() {
+    let allowed = sched_getaffinity(None).expect("the processors");
+    let cpus: Vec<_> = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).take(2).collect();
+    let [mine, others] = cpus[..] else {
+        support::weakened("there is one processor only");
+        tell(true);
+        return;
+    };
+    let bind = |pid, cpu| {
+        let mut one = CpuSet::new();
+        one.set(cpu);
+        sched_setaffinity(pid, &one).expect("bound");
+    };
+    let parent = std::process::id() as i32;
+    let notifier = handoff_until_ready(None).expect("moved");
+    bind(None, mine);
+    bind(Pid::from_raw(parent), others);
+    let undisturbed = (0..100).all(|_| {
+        notifier.announce().expect("told");
+        until("the parent has read it", || proc::state(parent) == "S");
+        // SAFETY: it only asks.
+        usize::try_from(unsafe { libc::sched_getcpu() }) == Ok(mine)
+    });
+    tell(undisturbed);
+    notifier.ready().expect("told");
+}
+
+fn the_parent_writes_no_processor() {
+    assert_eq!(mover("has_an_area").run().0, "true\n");
 }
 
 /// A subreaper, whose child becomes a daemon that does what it is told to; tells how both have ended.
