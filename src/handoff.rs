@@ -15,8 +15,8 @@ pub(crate) use crate::sys::{End, Task};
 ///
 /// The daemon is what the caller was: memory (mappings that a fork does not copy, locked pages and memory that a fork wipes, too),
 /// stack, thread-local variables, descriptors, signal mask, handlers and alternate stack. Not with it go, as with fork, record
-/// locks, timers, pending signals, the parent-death signal and the children; nor a mutex that names its owner by thread id
-/// (recursive, robust, priority-inheriting) while it is locked. No `pthread_atfork` handler runs: nothing is there twice.
+/// locks, timers, pending signals, the parent-death signal and the children; and a mutex that names its owner by thread id
+/// (recursive, robust, priority-inheriting) must not be locked, or it stays so. No `pthread_atfork` handler runs: nothing is there twice.
 ///
 /// With the feature `std` the C library must be glibc, and what it has registered for the thread (id, robust list, alternate stack, `rseq`)
 /// is registered anew. Without it a C library in the process is refused, unless it has registered no `rseq`.
@@ -32,7 +32,7 @@ pub(crate) use crate::sys::{End, Task};
 /// * `ELIBACC`: a C library that is not glibc, or a kernel that does not show it (no `CONFIG_CHECKPOINT_RESTORE`).
 /// * `EADDRINUSE`: something else than the C library has registered an `rseq` area.
 /// * `ENOSYS`: not `x86_64` or `aarch64`.
-/// * `EAGAIN`, `ENOMEM`: as for [`fork`](crate::fork()). `EINVAL`: children are to begin a pid namespace.
+/// * `EAGAIN`, `ENOMEM`: as for [`fork`](crate::fork()). `EINVAL`: children are to begin a pid namespace, whose first process has ended now.
 /// * `ECHILD`: the process between was killed before it had made the daemon.
 /// * `EPERM` or what else a seccomp filter answers.
 ///

@@ -18,14 +18,15 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 use std::mem::MaybeUninit;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use support::hostile::{self, Halt};
 use support::{
-    LIMIT, Running, argument, fixture, path_argument, proc, tell, temp_dir, test, until, wait_byte, wait_end, wait_release, word,
+    LIMIT, Running, argument, fixture, path_argument, proc, root_test, tell, temp_dir, test, until, wait_byte, wait_end,
+    wait_release, word,
 };
 
 fn main() {
@@ -60,6 +61,7 @@ fn main() {
             test("a_stack_overflow_is_told_as_such", a_stack_overflow_is_told_as_such),
             test("a_gigabyte_stays_where_it_is", a_gigabyte_stays_where_it_is),
             test("each_precondition_has_an_errno", each_precondition_has_an_errno),
+            root_test("a_new_pid_namespace_is_refused", a_new_pid_namespace_is_refused),
             test("a_refused_process_can_move_later", a_refused_process_can_move_later),
             test("a_failed_call_changes_nothing", a_failed_call_changes_nothing),
             test("killed_between_the_clones_the_caller_hears_of_it", killed_between_the_clones),
@@ -544,6 +546,11 @@ fn refused() {
             tell(word(handoff()));
             return;
         }
+        "namespace" => {
+            // SAFETY: children get a pid namespace of their own; this process, of one thread, stays as it is.
+            unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWPID) }.expect("a pid namespace");
+            tell(word(handoff()));
+        }
         "robust" => {
             hostile::deny(&[(libc::SYS_get_robust_list, Errno::PERM)]);
             tell(word(handoff()));
@@ -578,6 +585,10 @@ fn each_precondition_has_an_errno() {
     if cfg!(feature = "std") {
         assert_eq!(fixture("refused").arg("prctl").run().0, format!("{}\n", Errno::LIBACC.raw_os_error()));
     }
+}
+
+fn a_new_pid_namespace_is_refused() {
+    assert_eq!(mover("refused").arg("namespace").run().0, format!("{}\n", Errno::INVAL.raw_os_error()));
 }
 
 fn refused_once() {
@@ -815,7 +826,10 @@ fn hears() {
 
 fn the_parent_hears_its_terminal() {
     for ending in [Signal::INT, Signal::TERM, Signal::HUP] {
-        let mut running = mover("hears").start();
+        let mut fixture = mover("hears");
+        // Nobody of an orphaned group stops by SIGTSTP, and the test's own may be one.
+        fixture.command.process_group(0);
+        let mut running = fixture.start();
         let (daemon, parent) = (running.hear_pid(), running.pid());
         until("the parent listens", || proc::signals(parent, "SigBlk") & 1 << (libc::SIGTERM - 1) == 0);
         for other in [Signal::USR1, Signal::ALARM, Signal::QUIT, Signal::CHILD, Signal::WINCH] {
