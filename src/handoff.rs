@@ -38,10 +38,13 @@ pub(crate) use crate::sys::{End, Task};
 ///
 /// # System calls
 ///
-/// `unshare` (2.6.16), which changes nothing here; those of [`fork`](crate::fork()) to see a second thread, and `ppoll`, if it is refused;
-/// `prctl(PR_GET_TID_ADDRESS)` (3.5), `get_robust_list`, `sigaltstack`, `rseq` (4.18), `rt_sigprocmask`, `clone`, `wait4`, `exit_group`. In
-/// the process between `setsid`, `clone`, `exit_group`. In the daemon `sigaltstack`, `rt_sigprocmask`. With a C library also
-/// `gettid`, and in both the old process and the daemon `set_tid_address`, `set_robust_list`, `rseq`.
+/// `unshare` (2.6.16), which changes nothing here, `prctl(PR_GET_TID_ADDRESS)` (3.5), `get_robust_list`, `sigaltstack`, `rseq` (4.18),
+/// `rt_sigprocmask`, `clone`, `wait4`, `exit_group`; in the process between `setsid`, `clone`, `exit_group`; in the daemon `rt_sigprocmask`.
+///
+/// * A C library shares the process: `gettid`, and in both the old process and the daemon `set_tid_address`, `set_robust_list`, `rseq`.
+/// * There is an alternate signal stack: `sigaltstack` in the daemon.
+/// * `unshare` is denied: `newfstatat` of `/proc/self/task`, `ppoll`.
+/// * There is a second thread, or another process with the same memory: `ppoll`, and the same again.
 ///
 /// See [clone(2)](https://man7.org/linux/man-pages/man2/clone.2.html).
 ///
@@ -74,9 +77,12 @@ pub fn handoff() -> Result<(), Errno> {
 ///
 /// # System calls
 ///
-/// Those of [`handoff`] and of [`ready_pipe`]. In the old process besides `close`, `rt_sigaction`, `rt_sigprocmask`, `pidfd_open` (5.3;
-/// without it the daemon's end is seen only by end-of-file), `ppoll`, `read`; if it is not ready `unshare`, `wait4`, and after end-of-file those of
-/// [`Waiter::wait`]; at the timeout `kill`. In the daemon `close`.
+/// Those of [`handoff`] and of [`ready_pipe`]; in the old process `close`, `rt_sigaction`, `rt_sigprocmask`, `pidfd_open` (5.3;
+/// without it the daemon's end is seen only by end-of-file), `ppoll`, `read`; in the daemon `close`.
+///
+/// * The daemon ends, or executes a program, before it is ready: `unshare`, `wait4`.
+/// * It executes a program: `readlinkat` of `/proc/self`, `getpid`, `openat`, `read` and `close` of `/proc/PID/stat`.
+/// * The timeout is over, or what comes is no word: `kill`.
 ///
 /// See [clone(2)](https://man7.org/linux/man-pages/man2/clone.2.html).
 ///
