@@ -74,19 +74,32 @@ impl Steps {
 }
 
 /// How [`Steps::DETACH`] is done.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Way {
+///
+/// A program that does not name the handoff does not contain it, nor the memory that it keeps: sixteen kilobytes, untouched before.
+#[derive(Clone, Copy, Debug)]
+pub struct Way(Option<Through>);
+
+/// Takes the steps by handoff; where that may be, by forks.
+type Through = for<'a, 'p> fn(&Plan<'a, 'p>, &mut Daemon<'p>, &mut Step) -> Result<Option<Outcome>, Errno>;
+
+impl Way {
     /// fork, setsid, fork.
-    #[default]
-    Forks,
+    pub const FORKS: Self = Self(None);
     /// [`handoff`](crate::handoff()), whose `# Errors` are then those of [`Step::Handoff`]. `EINVAL` without all of `DETACH`.
     ///
-    /// The caller gets an error in its own process and memory as with forks; but an environment that was filtered stays so. An error that is told after
-    /// `daemonize` has returned in the daemon ([`Notifier::failed`]) cannot be returned: see
-    /// [`handoff_until_ready`](crate::handoff_until_ready), and there, too, which signals the caller's process hears meanwhile.
-    Handoff,
+    /// The caller gets an error in its own process and memory as with forks; but an environment that was filtered stays so. An error that is told
+    /// after `daemonize` has returned in the daemon ([`Notifier::failed`]) cannot be returned: see
+    /// [`handoff_until_ready`](crate::handoff_until_ready), and there, too, which signals the caller's process hears meanwhile. The
+    /// caller's process exits when the daemon is ready, also with [`detach`].
+    pub const HANDOFF: Self = Self(Some(|plan, daemon, at| {
+        let task = plan.movable(at)?;
+        plan.through_handoff(&task, daemon, at)
+    }));
     /// That, or forks where it is refused before anything was tried.
-    HandoffOrForks,
+    pub const HANDOFF_OR_FORKS: Self = Self(Some(|plan, daemon, at| match plan.movable(at) {
+        Ok(task) => plan.through_handoff(&task, daemon, at),
+        Err(_) => plan.through_forks(daemon, at),
+    }));
 }
 
 /// Where a standard stream goes.
@@ -173,7 +186,7 @@ impl Plan<'_, '_> {
     pub fn new(steps: Steps) -> Self {
         Self {
             steps,
-            way: Way::Forks,
+            way: Way::FORKS,
             pid_file: None,
             close: None,
             env: (EnvFilter::Keep(&[]), &[]),
@@ -332,10 +345,9 @@ impl<'p> Plan<'_, 'p> {
             daemon.pid_file = Some(PidFile::lock(self.pid_file.ok_or(Errno::INVAL)?)?);
         }
         if self.steps.contains(Steps::FORK) {
-            *at = Step::Handoff;
-            return match self.movable()? {
-                Some(task) => self.through_handoff(&task, daemon, at),
-                None => self.through_forks(daemon, at),
+            return match self.way {
+                Way(Some(through)) => through(self, daemon, at),
+                Way(None) => self.through_forks(daemon, at),
             };
         }
         if self.selects(Step::Setsid, at) {
@@ -345,14 +357,10 @@ impl<'p> Plan<'_, 'p> {
         Ok(None)
     }
 
-    /// What there is to hand over; none if the way is by forks.
-    fn movable(&self) -> Result<Option<Task>, Errno> {
-        match self.way {
-            Way::Handoff if self.steps.contains(Steps::DETACH) => Task::movable().map(Some),
-            Way::Handoff => Err(Errno::INVAL),
-            Way::HandoffOrForks if self.steps.contains(Steps::DETACH) => Ok(Task::movable().ok()),
-            Way::HandoffOrForks | Way::Forks => Ok(None),
-        }
+    /// What there is to hand over, if that can be done.
+    fn movable(&self, at: &mut Step) -> Result<Task, Errno> {
+        *at = Step::Handoff;
+        if self.steps.contains(Steps::DETACH) { Task::movable() } else { Err(Errno::INVAL) }
     }
 
     /// Moves. The daemon goes on in this memory, and in this frame; the caller waits for its word, and has both back if the

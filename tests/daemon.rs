@@ -852,7 +852,7 @@ fn fails() {
     }
     let reaper = name == "directory_nowhere";
     set_child_subreaper(reaper).expect("prctl");
-    let way = if argument(3) == "forks" { Way::Forks } else { Way::Handoff };
+    let way = if argument(3) == "forks" { Way::FORKS } else { Way::HANDOFF };
     let plan = Plan { way, ..failing(&name, &dir) };
     let act = || {
         tell("before");

@@ -863,7 +863,7 @@ fn plan(pid_file: &'static std::ffi::CStr) -> Plan<'static, 'static> {
     let keep: &'static [_] = Box::leak(Box::new(support::channel()));
     // SAFETY: a fixture has no other descriptor above 2 than its channel.
     let close = Some(unsafe { CloseFds::all_but(keep) });
-    Plan { way: Way::Handoff, pid_file: Some(pid_file), close, ..Plan::new(steps) }
+    Plan { way: Way::HANDOFF, pid_file: Some(pid_file), close, ..Plan::new(steps) }
 }
 
 fn daemonizes() {
@@ -877,7 +877,7 @@ fn daemonizes() {
         "refused" => hostile::deny(&[(libc::SYS_unshare, Errno::PERM)]),
         "refused_forks" => {
             hostile::deny(&[(libc::SYS_unshare, Errno::PERM)]);
-            plan.way = Way::HandoffOrForks;
+            plan.way = Way::HANDOFF_OR_FORKS;
         }
         _ => panic!("no such case"),
     }

@@ -68,7 +68,7 @@ fn dies() -> i32 {
 
 /// The plan, with the console kept.
 fn plan() -> Plan<'static, 'static> {
-    Plan { way: Way::Handoff, stdio: [Stdio::Keep; 3], ..Plan::new(Steps::DAEMON) }
+    Plan { way: Way::HANDOFF, stdio: [Stdio::Keep; 3], ..Plan::new(Steps::DAEMON) }
 }
 
 /// The error is the caller's, in its own process.
