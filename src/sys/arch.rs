@@ -3,6 +3,6 @@
 /// # Safety
 ///
 /// Never called.
-pub(super) unsafe fn syscall4(_: u32, _: [usize; 4]) -> usize {
+pub(super) unsafe fn syscall4(_: usize, _: usize, _: usize, _: usize, _: u32) -> usize {
     0
 }

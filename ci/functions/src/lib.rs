@@ -17,5 +17,8 @@ pub mod hostile;
 #[allow(dead_code, missing_docs, clippy::all, clippy::pedantic)]
 pub mod tty;
 
+/// What the tests ask for before what an emulator has not; this runs under none.
+fn need_kernel(_: &str) {}
+
 /// Nothing here takes longer.
 pub const LIMIT: std::time::Duration = std::time::Duration::from_mins(1);
