@@ -5,9 +5,10 @@ use crate::env::{drop_env, keep_env};
 use crate::error::{Error, Step};
 use crate::fd::{close_except, fill_stdio};
 use crate::fork::{Fork, exit, fork};
+use crate::handoff::{Task, handoff_steps};
 use crate::ids::{Ids, drop_privileges, set_no_new_privs};
 use crate::pidfile::PidFile;
-use crate::ready::{Notifier, Outcome, ready_pipe};
+use crate::ready::{Notifier, Outcome, exit_status, outcome, ready_pipe};
 use crate::reap::set_child_subreaper;
 use crate::session::setsid;
 use crate::signal::{SignalSet, block_signals, reset_signals, set_signal_mask};
@@ -16,6 +17,7 @@ use crate::thin_cstr::EnvBlock;
 use crate::umask::umask;
 use bitflags::bitflags;
 use core::ffi::CStr;
+use core::mem::forget;
 use core::time::Duration;
 use rustix::fd::BorrowedFd;
 use rustix::fs::Mode;
@@ -71,6 +73,35 @@ impl Steps {
     pub const PID_FILE: Self = Self::LOCK_PID_FILE.union(Self::CLAIM_PID_FILE);
 }
 
+/// How [`Steps::DETACH`] is done.
+///
+/// A program that does not name the handoff does not contain it, nor the memory that it keeps: sixteen kilobytes, untouched before.
+#[derive(Clone, Copy, Debug)]
+pub struct Way(Option<Through>);
+
+/// Takes the steps by handoff; where that may be, by forks.
+type Through = for<'a, 'p> fn(&Plan<'a, 'p>, &mut Daemon<'p>, &mut Step) -> Result<Option<Outcome>, Errno>;
+
+impl Way {
+    /// fork, setsid, fork.
+    pub const FORKS: Self = Self(None);
+    /// [`handoff`](crate::handoff()), whose `# Errors` are then those of [`Step::Handoff`]. `EINVAL` without all of `DETACH`.
+    ///
+    /// The caller gets an error in its own process and memory as with forks; but an environment that was filtered stays so. An error that is told
+    /// after `daemonize` has returned in the daemon ([`Notifier::failed`]) cannot be returned: see
+    /// [`handoff_until_ready`](crate::handoff_until_ready), and there, too, which signals the caller's process hears meanwhile. The
+    /// caller's process exits when the daemon is ready, also with [`detach`].
+    pub const HANDOFF: Self = Self(Some(|plan, daemon, at| {
+        let task = plan.movable(at)?;
+        plan.through_handoff(&task, daemon, at)
+    }));
+    /// That, or forks where it is refused before anything was tried.
+    pub const HANDOFF_OR_FORKS: Self = Self(Some(|plan, daemon, at| match plan.movable(at) {
+        Ok(task) => plan.through_handoff(&task, daemon, at),
+        Err(_) => plan.through_forks(daemon, at),
+    }));
+}
+
 /// Where a standard stream goes.
 #[derive(Clone, Copy, Debug)]
 pub enum Stdio<'a> {
@@ -124,6 +155,8 @@ impl<'a> CloseFds<'a> {
 pub struct Plan<'a, 'p> {
     /// The steps to take.
     pub steps: Steps,
+    /// For `DETACH`: forks.
+    pub way: Way,
     /// For `LOCK_PID_FILE`, which fails with `EINVAL` without it.
     pub pid_file: Option<&'p CStr>,
     /// For `CLOSE_FDS`, which fails with `EINVAL` without it.
@@ -153,6 +186,7 @@ impl Plan<'_, '_> {
     pub fn new(steps: Steps) -> Self {
         Self {
             steps,
+            way: Way::FORKS,
             pid_file: None,
             close: None,
             env: (EnvFilter::Keep(&[]), &[]),
@@ -232,18 +266,6 @@ pub fn daemonize<'p>(plan: &Plan<'_, 'p>) -> Result<Daemon<'p>, Error> {
     }
 }
 
-/// The daemon's word as an exit status: see [`daemonize`].
-#[must_use]
-pub fn exit_status(outcome: Outcome) -> i32 {
-    match outcome {
-        Outcome::Ready(_) => 0,
-        Outcome::Died(Some(status)) => {
-            status.exit_status().or(status.terminating_signal().map(|signal| 128 + signal)).unwrap_or(1).max(1)
-        }
-        Outcome::Failed(_) | Outcome::Died(None) => 1,
-    }
-}
-
 /// [`daemonize`] that returns in both processes: for a caller that has something left to do.
 ///
 /// The daemon is then a child of the caller, which was a subreaper meanwhile: reap it when it ends, and what other
@@ -288,6 +310,14 @@ pub fn detach<'p>(plan: &Plan<'_, 'p>) -> Result<Detached<'p>, Error> {
     }
 }
 
+/// Whether the daemon's steps went well; if not, whoever waits is told why.
+fn told(taken: Result<(), Errno>, daemon: &mut Daemon<'_>, at: Step) -> bool {
+    if let Err(errno) = taken {
+        let _ = daemon.notifier.take().map(|notifier| notifier.failed(at.failed(errno)));
+    }
+    taken.is_ok()
+}
+
 impl<'p> Plan<'_, 'p> {
     /// Whether the step is selected. `at` is the step that an error belongs to.
     fn selects(&self, step: Step, at: &mut Step) -> bool {
@@ -317,13 +347,48 @@ impl<'p> Plan<'_, 'p> {
             daemon.pid_file = Some(PidFile::lock(self.pid_file.ok_or(Errno::INVAL)?)?);
         }
         if self.steps.contains(Steps::FORK) {
-            return self.through_forks(daemon, at);
+            return match self.way {
+                Way(Some(through)) => through(self, daemon, at),
+                Way(None) => self.through_forks(daemon, at),
+            };
         }
         if self.selects(Step::Setsid, at) {
             setsid()?;
         }
         self.in_place(daemon, at)?;
         Ok(None)
+    }
+
+    /// What there is to hand over, if that can be done.
+    fn movable(&self, at: &mut Step) -> Result<Task, Errno> {
+        *at = Step::Handoff;
+        if self.steps.contains(Steps::DETACH) { Task::movable() } else { Err(Errno::INVAL) }
+    }
+
+    /// Moves. The daemon goes on in this memory, and in this frame; the caller waits for its word, and has both back if the
+    /// daemon does not get through its steps.
+    fn through_handoff(&self, task: &Task, daemon: &mut Daemon<'p>, at: &mut Step) -> Result<Option<Outcome>, Errno> {
+        *at = Step::ReadyPipe;
+        let (waiter, notifier) = ready_pipe()?;
+        *at = Step::Handoff;
+        let mask = block_signals(SignalSet::ALL)?;
+        let steps = |notifier| {
+            daemon.notifier = Some(notifier);
+            let taken = self.in_daemon(daemon, mask, at);
+            told(taken, daemon, *at)
+        };
+        // SAFETY: all that the steps write to memory is `at`, the environment, and `daemon`: its pid file, whose descriptors are
+        // from before, and may be fewer; and its notifier, which is forgotten.
+        #[allow(unsafe_code)]
+        let moved = unsafe { handoff_steps(task, self.timeout, waiter, notifier, steps) };
+        if let Ok(None) = moved {
+            return Ok(None);
+        }
+        let _ = set_signal_mask(mask);
+        forget(daemon.notifier.take());
+        let end = moved?;
+        *at = Step::Ready;
+        end.map(|end| outcome(&end)).transpose()
     }
 
     /// Forks. The child goes on to become the daemon; the caller waits for its word.
@@ -340,8 +405,8 @@ impl<'p> Plan<'_, 'p> {
         if forked == Ok(Fork::Child) {
             drop(waiter);
             daemon.notifier = Some(notifier);
-            if let Err(errno) = self.in_child(daemon, mask, at) {
-                let _ = daemon.notifier.take().map(|notifier| notifier.failed(at.failed(errno)));
+            let taken = self.in_child(daemon, mask, at);
+            if !told(taken, daemon, *at) {
                 exit(1);
             }
             return Ok(None);
@@ -371,6 +436,11 @@ impl<'p> Plan<'_, 'p> {
                 exit(0);
             }
         }
+        self.in_daemon(daemon, mask, at)
+    }
+
+    /// What is the daemon's own to do.
+    fn in_daemon(&self, daemon: &mut Daemon<'p>, mask: SignalSet, at: &mut Step) -> Result<(), Errno> {
         *at = Step::Ready;
         if let Some(notifier) = &daemon.notifier {
             notifier.announce()?;
@@ -405,12 +475,9 @@ impl<'p> Plan<'_, 'p> {
         if self.selects(Step::Chdir, at) {
             chdir(self.directory)?;
         }
-        if let Some(file) = &mut daemon.pid_file {
+        if let Some(file) = &daemon.pid_file {
             if self.selects(Step::ClaimPidFile, at) {
                 file.claim()?;
-            }
-            if self.steps.contains(Steps::CHROOT) {
-                file.leave_directory();
             }
         }
         if self.selects(Step::DropPrivileges, at) {
@@ -421,6 +488,10 @@ impl<'p> Plan<'_, 'p> {
         }
         if self.selects(Step::SignalMask, at) {
             set_signal_mask(self.signal_mask)?;
+        }
+        // Last: whoever has to remove the file after an error still can.
+        if let (true, Some(file)) = (self.steps.contains(Steps::CHROOT), &mut daemon.pid_file) {
+            file.leave_directory();
         }
         Ok(())
     }

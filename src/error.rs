@@ -36,6 +36,8 @@ steps! {
     Setsid = "create a session",
     /// [`fork`](crate::fork()), so that the daemon is not the session's leader
     ForkAgain = "fork again",
+    /// [`handoff`](crate::handoff()), in place of these three
+    Handoff = "hand over to the daemon",
     /// [`umask`](crate::umask())
     Umask = "set the umask",
     /// [`stdio_null`](crate::stdio_null), [`stdio_file`](crate::stdio_file) or [`stdio_fd`](crate::stdio_fd)

@@ -5,7 +5,8 @@
 
 use crate::error::{Error, Step};
 use crate::sys::{
-    Code, TimeLeft, above_stdio, borrow, dup_above_stdio, errno, has_executed, kill, pause, pidfd_open, pipe, poll, read, write,
+    self, Code, TimeLeft, above_stdio, borrow, dup_above_stdio, errno, has_executed, kill, pause, pidfd_open, pipe, poll, read,
+    write,
 };
 use core::cell::Cell;
 use core::time::Duration;
@@ -74,6 +75,18 @@ pub enum Outcome {
     /// It has ended without a word, with this status; `None` if somebody else got the status (the
     /// caller ignores `SIGCHLD`, or is neither parent nor subreaper).
     Died(Option<WaitStatus>),
+}
+
+/// The daemon's word as an exit status: see [`daemonize`](crate::daemonize).
+#[must_use]
+pub fn exit_status(outcome: Outcome) -> i32 {
+    match outcome {
+        Outcome::Ready(_) => 0,
+        Outcome::Died(Some(status)) => {
+            status.exit_status().or(status.terminating_signal().map(|signal| 128 + signal)).unwrap_or(1).max(1)
+        }
+        Outcome::Failed(_) | Outcome::Died(None) => 1,
+    }
 }
 
 /// The side that waits.
@@ -221,6 +234,58 @@ fn understand(word: [u8; 8]) -> Option<Word> {
         (b'r', 0) => Some(Word::Ready),
         (b'f', number) => Some(Word::Failed(Step::ALL.get(usize::from(step))?.failed(errno(number)?.into()))),
         _ => None,
+    }
+}
+
+impl Waiter {
+    /// What a process waits for whose memory has gone to the daemon; where there is nobody to return to it ends with the daemon's word.
+    pub(crate) fn watch(&self, notifier: &Notifier, timeout: Option<Duration>) -> sys::Watch {
+        sys::Watch {
+            pipe: self.pipe.as_raw_fd(),
+            notifier: notifier.descriptors().map(|fd| fd.as_raw_fd()),
+            ready: [b'r', 0, 0, 0, 0, 0, 0, 0],
+            left: TimeLeft::of(timeout),
+            exit: |end| sys::exit(parting_status(end)),
+        }
+    }
+}
+
+/// The status to end with when there is no caller to hear more: the daemon's, which knows best; not zero if it has told of a failure.
+fn parting_status(end: &sys::End) -> i32 {
+    let status = outcome(&sys::End { told: None, ..*end }).map_or(1, exit_status);
+    if end.told.is_some() { status.max(1) } else { status }
+}
+
+/// What the daemon has come to, once it has left the memory that it was handed.
+pub(crate) fn outcome(end: &sys::End) -> Result<Outcome, Errno> {
+    let daemon = Pid::from_raw(end.daemon).ok_or(Errno::CHILD)?;
+    // Whatever signal its end is told with: none.
+    let all = WaitOptions::from_bits_retain(linux_raw_sys::general::__WALL);
+    let reap = || status(|| waitpid(Some(daemon), all));
+    match (end.told.and_then(understand), end.killed) {
+        (Some(Word::Failed(error)), _) => {
+            reap();
+            Ok(Outcome::Failed(error))
+        }
+        (_, Some(why)) => {
+            reap();
+            Err(why)
+        }
+        _ => {
+            for _ in 0..GRACE {
+                match waitpid(Some(daemon), all | WaitOptions::NOHANG) {
+                    Ok(None) => {}
+                    ended => return Ok(Outcome::Died(ended.ok().flatten().map(|(_, status)| status))),
+                }
+                match has_executed(daemon) {
+                    Ok(true) => break,
+                    Ok(false) => return Ok(Outcome::Died(reap())),
+                    // No /proc. One that ends has closed the pipe a moment before.
+                    Err(_) => pause(),
+                }
+            }
+            Ok(Outcome::Ready(daemon))
+        }
     }
 }
 

@@ -183,16 +183,26 @@ pub(crate) enum Disposition {
 /// The kernel's `struct sigaction`: handler, flags, restorer (not on riscv64), mask.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct SigAction {
-    handler: usize,
+pub(super) struct SigAction {
+    pub(super) handler: usize,
     flags: usize,
     #[cfg(not(target_arch = "riscv64"))]
     restorer: usize,
     mask: [u32; 2],
 }
 
+impl SigAction {
+    pub(super) const DEFAULT: Self = Self {
+        handler: 0,
+        flags: 0,
+        #[cfg(not(target_arch = "riscv64"))]
+        restorer: 0,
+        mask: [0; 2],
+    };
+}
+
 /// The bytes of the kernel's signal set: signals 1 to 64.
-const SIGSET: usize = size_of::<u64>();
+pub(super) const SIGSET: usize = size_of::<u64>();
 
 pub(crate) fn sigaction(signal: i32, disposition: Disposition) -> Result<(), Code> {
     let (handler, flags) = match disposition {
@@ -201,13 +211,7 @@ pub(crate) fn sigaction(signal: i32, disposition: Disposition) -> Result<(), Cod
         Disposition::Reap => (1, k::SA_NOCLDWAIT as usize),
         Disposition::Handler => return Err(Code::INVAL),
     };
-    let action = SigAction {
-        handler,
-        flags,
-        #[cfg(not(target_arch = "riscv64"))]
-        restorer: 0,
-        mask: [0; 2],
-    };
+    let action = SigAction { handler, flags, ..SigAction::DEFAULT };
     // SAFETY: `action` outlives the call, and no handler is installed: SIG_DFL or SIG_IGN.
     unsafe { call4(k::__NR_rt_sigaction, signal as usize, from_ref(&action) as usize, 0, SIGSET) }.map(drop)
 }

@@ -6,6 +6,9 @@ mod alone;
 mod clock;
 mod code;
 mod decimal;
+// Elsewhere it refuses.
+#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
+mod handoff;
 mod inode;
 mod kernel;
 mod locks;
@@ -19,6 +22,11 @@ mod stat;
 #[cfg_attr(target_arch = "x86", path = "x86.rs")]
 mod arch;
 
+#[cfg_attr(target_arch = "x86_64", path = "handoff_x86_64.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "handoff_aarch64.rs")]
+#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), path = "handoff_none.rs")]
+mod handoff_arch;
+
 #[cfg_attr(feature = "std", path = "with_libc.rs")]
 #[cfg_attr(not(feature = "std"), path = "without_libc.rs")]
 mod process;
@@ -27,6 +35,7 @@ pub(crate) use alone::alone;
 pub(crate) use clock::{Deadline, TimeLeft, pause, poll, readable};
 pub(crate) use code::Code;
 pub(crate) use decimal::line;
+pub(crate) use handoff::{End, Task, Watch, handoff};
 pub(crate) use inode::Inode;
 use kernel::readlink;
 pub(crate) use kernel::{

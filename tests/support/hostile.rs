@@ -153,6 +153,7 @@ pub struct Halt {
 pub struct Halted {
     id: u64,
     pub call: c_long,
+    pub pid: i32,
 }
 
 impl Halt {
@@ -240,7 +241,7 @@ impl Halt {
             assert_eq!(received, 0, "a call: {}", std::io::Error::last_os_error());
             call
         };
-        Halted { id: call.id, call: call.data.nr.into() }
+        Halted { id: call.id, call: call.data.nr.into(), pid: call.pid as i32 }
     }
 
     /// Lets a halted call be made.

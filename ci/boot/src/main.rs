@@ -12,6 +12,7 @@
 mod call;
 mod daemon;
 mod end;
+mod handoff;
 mod init;
 mod missing;
 mod orphans;
@@ -42,6 +43,7 @@ fn main(_: &[Option<ThinCStr<'static>>], env: &EnvBlock<'static>) -> i32 {
     the_minimal(&about("minimal"), env);
     missing::proc(&about("noproc"), env);
     missing::null(&about("nonull"), env);
+    handoff::facts(&about("handoff"));
     orphans::facts(&about("orphans"));
     end::facts(&about("end"))
 }
