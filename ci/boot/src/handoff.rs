@@ -3,7 +3,7 @@
 use crate::text::Teller;
 use core::array::from_fn;
 use daemon_steps::{
-    Detached, Fork, Plan, Step, Steps, Stdio, Way, detach, exit, fork, handoff, handoff_until_ready, set_child_subreaper,
+    Detached, Fork, Plan, Stdio, Step, Steps, Way, detach, exit, fork, handoff, handoff_until_ready, set_child_subreaper,
 };
 use rustix::io::{Errno, Result};
 use rustix::process::{WaitOptions, getpid, getsid, wait};
