@@ -290,8 +290,7 @@ pub fn daemonize<'p>(plan: &Plan<'_, 'p>) -> Result<Daemon<'p>, Error> {
 /// }
 /// # Ok::<(), daemon_steps::Error>(())
 /// ```
-// Not inlined: it is long, and its place on the stack would lengthen every access of the caller to its own.
-#[inline(never)]
+#[inline(never)] // It is long: a caller that held its place on the stack would reach farther for its own.
 pub fn detach<'p>(plan: &Plan<'_, 'p>) -> Result<Detached<'p>, Error> {
     let mut daemon = Daemon { pid_file: None, notifier: None };
     let mut at = Step::FillStdio;

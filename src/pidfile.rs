@@ -98,7 +98,7 @@ impl<'p> PidFile<'p> {
     /// ```
     pub fn lock(path: &'p CStr) -> Result<Self, Errno> {
         let (dir, name) = sys::open_parent(path)?;
-        Ok(open_locked(dir, name, OFlags::CREATE)?)
+        open_locked(dir, name, OFlags::CREATE)
     }
 
     /// Whether `lock` found something in the file: a former instance ended without removing it, or somebody else has put it there.
@@ -409,13 +409,13 @@ pub fn remove_left_over(path: &CStr) -> Result<bool, Errno> {
 #[inline(never)]
 fn remove_unlocked(dir: OwnedFd, name: &CStr) -> Result<bool, Code> {
     match open_locked(dir, name, OFlags::empty()) {
-        Err(Code::WOULDBLOCK | Code::NOENT) => Ok(false),
+        Err(Errno::WOULDBLOCK | Errno::NOENT) => Ok(false),
         file => Ok(file?.remove().map(|()| true)?),
     }
 }
 
 /// Opens and locks the file that stands at the name when both are done. `create` says that it is for a start.
-fn open_locked(dir: OwnedFd, name: &CStr, create: OFlags) -> Result<PidFile<'_>, Code> {
+fn open_locked(dir: OwnedFd, name: &CStr, create: OFlags) -> Result<PidFile<'_>, Errno> {
     let me = geteuid();
     let mut inode = Inode::new();
     for _ in 0..16 {
@@ -425,7 +425,7 @@ fn open_locked(dir: OwnedFd, name: &CStr, create: OFlags) -> Result<PidFile<'_>,
             file => return Ok(PidFile { file: file?, dir: Some(dir), name, was_left: !inode.is_empty() }),
         }
     }
-    Err(Code::STALE)
+    Err(Errno::STALE)
 }
 
 /// `ESTALE` if the name has come to be another's.

@@ -541,11 +541,11 @@ static int main_(int argc, char **argv, char **env)
 {
     struct pid_file pid_file;
     int ends[2];
-    if (argc < 2 || fill_stdio() < 0)
+    if (fill_stdio() < 0)
         return 64 + FILL_STDIO;
     if (close_from(3) < 0)
         return 64 + CLOSE_FDS;
-    if (lock(argv[1], &pid_file) < 0)
+    if (argc < 2 || lock(argv[1], &pid_file) < 0)
         return 64 + LOCK_PID_FILE;
     if (set_mask(SIG_BLOCK, ~0ul) < 0 || reset_signals() < 0)
         return 64 + RESET_SIGNALS;
