@@ -246,6 +246,8 @@ pub enum Detached<'p> {
 /// [`set_signal_mask`], [`Notifier::ready`]. In each process, `close` of the other's end of the pipe.
 ///
 /// * A step fails: those of [`Notifier::failed`], [`PidFile::remove`], [`exit`].
+/// * [`Plan::way`] is a handoff: those of [`handoff_until_ready`](crate::handoff_until_ready); if a C library shares the process `gettid`,
+///   `set_tid_address`, `set_robust_list`.
 ///
 /// See [daemon(7)](https://www.freedesktop.org/software/systemd/man/latest/daemon.html).
 ///

@@ -13,20 +13,22 @@ const CALLS: &[(&str, u64)] = calls! {
     capget = SYS_capget, capset = SYS_capset, chdir = SYS_chdir, chroot = SYS_chroot, clock_gettime = SYS_clock_gettime,
     clone = SYS_clone, close = SYS_close, close_range = SYS_close_range, dup3 = SYS_dup3, execve = SYS_execve,
     exit_group = SYS_exit_group, fchdir = SYS_fchdir, fcntl = SYS_fcntl, flock = SYS_flock,
-    ftruncate = SYS_ftruncate, getdents64 = SYS_getdents64, geteuid = SYS_geteuid, getgroups = SYS_getgroups, getpid = SYS_getpid,
-    getppid = SYS_getppid, getresgid = SYS_getresgid, getresuid = SYS_getresuid, ioctl = SYS_ioctl, kill = SYS_kill,
+    ftruncate = SYS_ftruncate, getdents64 = SYS_getdents64, get_robust_list = SYS_get_robust_list, geteuid = SYS_geteuid,
+    getgroups = SYS_getgroups, getpid = SYS_getpid,
+    getppid = SYS_getppid, getresgid = SYS_getresgid, getresuid = SYS_getresuid, gettid = SYS_gettid, ioctl = SYS_ioctl, kill = SYS_kill,
     newfstatat = SYS_newfstatat, openat = SYS_openat, pidfd_open = SYS_pidfd_open, pidfd_send_signal = SYS_pidfd_send_signal,
     pipe2 = SYS_pipe2, ppoll = SYS_ppoll, prctl = SYS_prctl, prlimit64 = SYS_prlimit64, pwrite64 = SYS_pwrite64, read = SYS_read,
-    readlinkat = SYS_readlinkat, rt_sigaction = SYS_rt_sigaction, rt_sigprocmask = SYS_rt_sigprocmask,
-    rt_sigtimedwait = SYS_rt_sigtimedwait, setgroups = SYS_setgroups, setresgid = SYS_setresgid, setresuid = SYS_setresuid,
-    setsid = SYS_setsid, umask = SYS_umask, unlinkat = SYS_unlinkat, unshare = SYS_unshare, wait4 = SYS_wait4, waitid = SYS_waitid,
+    readlinkat = SYS_readlinkat, rseq = SYS_rseq, rt_sigaction = SYS_rt_sigaction, rt_sigprocmask = SYS_rt_sigprocmask,
+    rt_sigtimedwait = SYS_rt_sigtimedwait, set_robust_list = SYS_set_robust_list,
+    set_tid_address = SYS_set_tid_address, setgroups = SYS_setgroups, setresgid = SYS_setresgid, setresuid = SYS_setresuid,
+    setsid = SYS_setsid, sigaltstack = SYS_sigaltstack, umask = SYS_umask, unlinkat = SYS_unlinkat, unshare = SYS_unshare, wait4 = SYS_wait4, waitid = SYS_waitid,
     write = SYS_write,
 };
 
 /// The commands of those calls that are many in one.
 const FCNTL: &[(&str, u64)] = table!(F_DUPFD_CLOEXEC F_GETFD F_GETLK F_OFD_SETLK F_SETFD F_SETLK);
 const IOCTL: &[(&str, u64)] = table!(TIOCNOTTY TIOCSCTTY);
-const PRCTL: &[(&str, u64)] = table!(PR_GET_CHILD_SUBREAPER PR_SET_CHILD_SUBREAPER PR_SET_NO_NEW_PRIVS);
+const PRCTL: &[(&str, u64)] = table!(PR_GET_CHILD_SUBREAPER PR_GET_TID_ADDRESS PR_SET_CHILD_SUBREAPER PR_SET_NO_NEW_PRIVS);
 
 fn commands(call: &str) -> Option<(&'static [(&'static str, u64)], usize)> {
     match call {

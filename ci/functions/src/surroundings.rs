@@ -152,6 +152,35 @@ pub fn grandchild(act: impl FnOnce(Notifier)) -> (Waiter, Pid) {
     })
 }
 
+/// The alternate signal stack that the standard library has installed.
+pub fn signal_stack() -> libc::stack_t {
+    let mut stack = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: 0, ss_size: 0 };
+    // SAFETY: the kernel writes one structure.
+    assert_eq!(unsafe { libc::sigaltstack(std::ptr::null(), &raw mut stack) }, 0);
+    assert_eq!(stack.ss_flags & libc::SS_DISABLE, 0, "there is one");
+    stack
+}
+
+/// Uses that stack for signals.
+pub fn with_signal_stack(stack: &libc::stack_t) {
+    // SAFETY: nobody else uses it, nor is it in use.
+    assert_eq!(unsafe { libc::sigaltstack(std::ptr::from_ref(stack), std::ptr::null_mut()) }, 0);
+}
+
+/// Uses none.
+pub fn without_signal_stack() {
+    with_signal_stack(&libc::stack_t { ss_flags: libc::SS_DISABLE, ..signal_stack() });
+}
+
+/// As in a program without a C library: nothing is registered for this thread.
+pub fn without_libc() {
+    without_signal_stack();
+    // SAFETY: nobody waits for this thread's end.
+    unsafe { libc::syscall(libc::SYS_set_tid_address, 0) };
+    // SAFETY: it holds no robust mutex.
+    assert_eq!(unsafe { libc::syscall(libc::SYS_set_robust_list, 0, size_of::<[usize; 3]>()) }, 0);
+}
+
 /// Leaves a descriptor open.
 pub fn keep_open(fd: OwnedFd) {
     std::mem::forget(fd);

@@ -61,8 +61,9 @@ pub fn markdown(doc: &Doc, functions: &[&str]) -> String {
         others.retain(|name| !main.contains(name));
         let cell = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let calls = format!("{} | {}", if main.is_empty() { "none".into() } else { cell(&main) }, cell(&others));
-        // These two are modules, too.
-        let link = if ["fork", "umask"].contains(function) { format!("[`{function}()`]") } else { format!("[`{function}`]") };
+        // These are modules, too.
+        let link =
+            if ["fork", "handoff", "umask"].contains(function) { format!("[`{function}()`]") } else { format!("[`{function}`]") };
         match lines.iter_mut().find(|(_, known)| *known == calls) {
             Some((links, _)) => links.push(link),
             None => lines.push((vec![link], calls)),

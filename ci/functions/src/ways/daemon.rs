@@ -4,12 +4,13 @@ use super::ids::nobody;
 use super::{Function, LOCKED, MISSING, NO_PROC, NO_RANGE, STREAM_CLOSED, UNSHARE, of};
 use crate::hostile::hide_proc;
 use crate::stage::alone;
-use crate::surroundings::{PID_FILE, close, deny_close_range, deny_unshare, few_descriptors, held};
-use daemon_steps::{CloseFds, Detached, Outcome, Plan, Stdio, Step, Steps, daemonize, detach, exit, setgroups};
+use crate::surroundings::{PID_FILE, close, deny_close_range, deny_unshare, few_descriptors, held, without_libc};
+use daemon_steps::{CloseFds, Detached, Outcome, Plan, Stdio, Step, Steps, Way, daemonize, detach, exit, setgroups};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 
 const STEP_FAILS: &str = "A step fails";
+const HANDOFF: &str = "[`Plan::way`] is a handoff";
 
 /// All that a plan can have: every step.
 fn plan() -> Plan<'static, 'static> {
@@ -69,6 +70,18 @@ pub(super) fn functions() -> Vec<Function> {
                 deny_unshare();
                 close(0);
                 daemonized(&in_sight_of_proc());
+            })
+            .when(&[HANDOFF], || {
+                prepared();
+                daemonized(&Plan { way: Way::HANDOFF, ..plan() });
+            })
+            .when(&[HANDOFF], || {
+                without_libc();
+                daemonized(&Plan { way: Way::HANDOFF_OR_FORKS, ..plan() });
+            })
+            .when(&[HANDOFF, STEP_FAILS], || {
+                let plan = Plan { way: Way::HANDOFF, root: c"/missing", ..plan() };
+                assert_eq!(alone(|| daemonize(&plan)).map(drop), Err(Step::Chroot.failed(Errno::NOENT)));
             }),
         of("detach")
             .main(|| {

@@ -6,6 +6,7 @@ mod fd;
 mod pidfile;
 mod ready;
 mod process;
+mod handoff;
 mod stdio;
 mod signal;
 mod rest;
@@ -66,6 +67,7 @@ const LOCKED: &str = "It is locked";
 const LEFT: &str = "The answer is to be [`Holder::LeftBehind`]";
 const TIMEOUT: &str = "There is a timeout";
 const UNSHARE: &str = "`unshare` is denied";
+const OVER: &str = "The timeout is over, or what comes is no word";
 const THREADS: &str = "There is a second thread, or nobody can tell";
 
 /// The ways that nobody can be led onto from outside: the function, the way, and why.
@@ -96,6 +98,7 @@ pub fn all() -> Vec<Function> {
         pidfile::functions(),
         ready::functions(),
         process::functions(),
+        handoff::functions(),
         stdio::functions(),
         signal::functions(),
         rest::functions(),

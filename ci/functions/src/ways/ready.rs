@@ -1,6 +1,6 @@
 //! Readiness.
 
-use super::{Function, STREAM_CLOSED, of};
+use super::{Function, OVER, STREAM_CLOSED, of};
 use crate::hostile::hide_proc;
 use crate::stage::alone;
 use crate::surroundings::{close, daemon, deny, full_table, grandchild, notifier, reaped, wait_until_gone};
@@ -11,28 +11,27 @@ use rustix::process::getpid;
 use std::time::Duration;
 
 const TOO_FEW: &str = "There are too few descriptors";
-const OVER: &str = "The timeout is over, or what comes is no word";
 const NO_WORD: &str = "The pipe ends without a word";
 const NO_PIDFD: &str = "The daemon is no child (any more), or has no pidfd";
 
 /// What a daemon says that is ready, and stays.
-fn well(notifier: Notifier) {
+pub(super) fn well(notifier: Notifier) {
     notifier.announce().and_then(|()| notifier.ready()).expect("told");
 }
 
 /// What a daemon says that fails.
-fn badly(notifier: Notifier) {
+pub(super) fn badly(notifier: Notifier) {
     notifier.announce().and_then(|()| notifier.failed(Step::Chdir.failed(Errno::NOENT))).expect("told");
     exit(1);
 }
 
 /// What a daemon says that stays silent, with its pipe open.
-fn never(notifier: Notifier) {
+pub(super) fn never(notifier: Notifier) {
     std::mem::forget(notifier);
 }
 
-const SOON: Option<Duration> = Some(Duration::from_millis(50));
-const LATE: Option<Duration> = Some(Duration::from_mins(1));
+pub(super) const SOON: Option<Duration> = Some(Duration::from_millis(50));
+pub(super) const LATE: Option<Duration> = Some(Duration::from_mins(1));
 
 pub(super) fn functions() -> Vec<Function> {
     vec![
