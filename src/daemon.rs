@@ -441,6 +441,10 @@ impl<'p> Plan<'_, 'p> {
     }
 
     /// What is the daemon's own to do.
+    ///
+    /// Inlined though two call it: one more frame would be below all the steps.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     fn in_daemon(&self, daemon: &mut Daemon<'p>, mask: SignalSet, at: &mut Step) -> Result<(), Errno> {
         *at = Step::Ready;
         if let Some(notifier) = &daemon.notifier {

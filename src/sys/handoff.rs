@@ -43,6 +43,12 @@ impl Task {
         if arch::shadow_stack() {
             return Err(Errno::OPNOTSUPP);
         }
+        Self::registered()
+    }
+
+    /// Not inlined, so that it is not on the stack while memory and threads are asked about.
+    #[inline(never)]
+    fn registered() -> Result<Self, Errno> {
         Ok(Self { tid: tid_address()?, robust_list: robust_list()?, alternate_stack: alternate_stack()?, rseq: rseq()? })
     }
 

@@ -1,7 +1,7 @@
 //! The compositions.
 
 use super::ids::nobody;
-use super::{Function, LOCKED, MISSING, NO_PROC, NO_RANGE, STREAM_CLOSED, UNSHARE, of};
+use super::{Function, HANDOFF, LOCKED, MISSING, NO_PROC, NO_RANGE, STREAM_CLOSED, UNSHARE, of};
 use crate::hostile::hide_proc;
 use crate::stage::alone;
 use crate::surroundings::{PID_FILE, close, deny_close_range, deny_unshare, few_descriptors, held, without_libc};
@@ -10,7 +10,6 @@ use rustix::fs::Mode;
 use rustix::io::Errno;
 
 const STEP_FAILS: &str = "A step fails";
-const HANDOFF: &str = "[`Plan::way`] is a handoff";
 
 /// All that a plan can have: every step.
 fn plan() -> Plan<'static, 'static> {

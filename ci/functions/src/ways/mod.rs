@@ -70,6 +70,9 @@ const UNSHARE: &str = "`unshare` is denied";
 const OVER: &str = "The timeout is over, or what comes is no word";
 const THREADS: &str = "There is a second thread, or nobody can tell";
 
+/// By this way a composition moves.
+pub const HANDOFF: &str = "[`Plan::way`] is a handoff";
+
 /// The ways that nobody can be led onto from outside: the function, the way, and why.
 pub const UNTRIED: &[(&str, &str, &str)] =
     &[("fill_stdio", "Another thread fills it first", "only a race between threads of one process leads there")];
