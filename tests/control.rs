@@ -217,6 +217,8 @@ fn in_a_namespace(end: impl FnOnce()) {
 /// A handler that does nothing, each millisecond.
 fn rain_alarms() {
     extern "C" fn nothing(_: libc::c_int) {}
+    // It says what is left when a wait is interrupted.
+    support::need_kernel("ppoll(2)'s timeout");
     let every = libc::timeval { tv_sec: 0, tv_usec: 1000 };
     let timer = libc::itimerval { it_interval: every, it_value: every };
     let handler: extern "C" fn(libc::c_int) = nothing;
