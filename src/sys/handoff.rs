@@ -420,5 +420,10 @@ const NOBODY: RawFd = -1;
 /// The next word; none at the pipe's end.
 fn next_word(pipe: RawFd) -> Option<[u8; 8]> {
     let mut word = 0_u64.to_ne_bytes();
-    (read(pipe, &mut word) == Ok(word.len() as u32)).then_some(word)
+    match read(pipe, &mut word) {
+        Ok(0) => None,
+        Ok(8) => Some(word),
+        // Part of a word is none.
+        _ => Some(0_u64.to_ne_bytes()),
+    }
 }
