@@ -5,7 +5,6 @@ use super::exec::Whereabouts;
 use super::line::{Line, STDIN};
 use super::stop::{look, stop};
 use super::{DONE, FAILED, report, text, worker};
-use core::ffi::CStr;
 use daemon_steps::{
     CloseFds, Daemon, Detached, EnvBlock, EnvFilter, Error, Holder, Outcome, PidFile, Stdio, Step, Steps, ThinCStr, detach, dup3,
     exit, remove_left_over, wait_newline,
@@ -42,14 +41,14 @@ pub(crate) fn start(call: &Call<'_>, env: &EnvBlock<'static>, line: &mut Line) -
     }
     let left = look(call.pid_file) == Ok((Holder::Nobody, true));
     match become_daemon(call, env, line) {
-        Err(error) => refused(call, error, line),
+        Err(status) => status,
         Ok(Outcome::Ready(pid)) => started(call, pid, pipe, left, line),
         Ok(outcome) => died(outcome, line),
     }
 }
 
-/// Becomes what `call` says; does not return in the daemon.
-fn become_daemon(call: &Call<'_>, env: &EnvBlock<'static>, line: &mut Line) -> Result<Outcome, Error> {
+/// Becomes what `call` says; does not return in the daemon. What went wrong is told; the exit status.
+fn become_daemon(call: &Call<'_>, env: &EnvBlock<'static>, line: &mut Line) -> Result<Outcome, i32> {
     let whereabouts = Whereabouts::new(env, call.plan.steps.contains(Steps::CHROOT), line);
     let mut plan = call.plan;
     // SAFETY: this program has nothing open but what it keeps: the steps' own, and the user's.
@@ -64,10 +63,13 @@ fn become_daemon(call: &Call<'_>, env: &EnvBlock<'static>, line: &mut Line) -> R
     }
     let mut tries = 0..TRIES;
     let detached = loop {
-        let detached = detach(&plan);
-        // Whoever had it locked may have ended since: then there is nothing to tell but to try again.
-        if !matches!(detached, Err(LOCKED)) || !is_free(call.pid_file) || tries.next().is_none() {
-            break detached?;
+        match detach(&plan) {
+            Err(LOCKED) => match look(call.pid_file) {
+                // Whoever had it locked may have ended since: then there is nothing to tell but to try again.
+                Err(Errno::NOENT) | Ok((Holder::Nobody, _)) if tries.next().is_some() => {}
+                found => return Err(occupied(found.map(|(holder, _)| holder), line)),
+            },
+            detached => break detached.map_err(|error| refused(call, error, line))?,
         }
     };
     match detached {
@@ -98,22 +100,19 @@ fn live(call: &Call<'_>, env: &EnvBlock<'static>, whereabouts: &Whereabouts<'_>,
     refused(call, error, line)
 }
 
-/// Whether nobody is behind the lock that was met.
-fn is_free(pid_file: &CStr) -> bool {
-    matches!(look(pid_file), Err(Errno::NOENT) | Ok((Holder::Nobody, _)))
+/// Says who has the pid file.
+fn occupied(found: Result<Holder, Errno>, line: &mut Line) -> i32 {
+    line.error("already ");
+    match found {
+        Ok(Holder::Nobody) | Err(_) => line.text("running, or has just ended, each time it was tried"),
+        Ok(holder) => line.holder(holder),
+    }
+    .err();
+    FAILED
 }
 
 /// One line that names the step and the reason; the exit status.
 fn refused(call: &Call<'_>, error: Error, line: &mut Line) -> i32 {
-    if error == LOCKED {
-        line.error("already ");
-        match look(call.pid_file) {
-            Ok((Holder::Nobody, _)) | Err(_) => line.text("running, or has just ended, each time it was tried"),
-            Ok((holder, _)) => line.holder(holder),
-        }
-        .err();
-        return FAILED;
-    }
     let what = error.step.as_str();
     let which = match error.step {
         Step::LockPidFile => return text::complain_of_pid_file(line, what, call.pid_file, error.errno),
