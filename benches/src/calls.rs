@@ -29,7 +29,7 @@ pub(crate) fn count(programs: &Path, figures: &mut Figures) {
 /// The names, of all processes, in the order in which they were begun.
 fn calls(program: &Path, to: &Path) -> Vec<String> {
     let (path, log) = (pid_file(), to.join("calls"));
-    [&path, &log].map(|file| remove_file(file).ok());
+    let _ = [&path, &log].map(|file| remove_file(file).ok());
     let mut strace = Command::new("strace");
     strace.args(["-qq", "-f", "-o"]).arg(&log).arg(program).arg(&path).stdin(Stdio::null());
     let mut strace = strace.spawn().expect("strace");
