@@ -35,7 +35,7 @@ pub(crate) fn measure(programs: &Path, to: &Path, figures: &mut Figures) {
     let mut series = ALL.map(|who| (who, Vec::new()));
     for n in [10, 100, 1000, 10_000, 100_000].into_iter().filter(|n| *n < most).chain([most]) {
         let number = n.to_string();
-        let run = |who: &str| times(&rival, &["close", who, &number]).try_into().expect("one time");
+        let run = |who: &str| times(&rival, &["close", who, &number, &number]).try_into().expect("one time");
         let [medians] = figures.interleave(["close"], n, RUNS, &ALL, run);
         for ((_, points), (_, median)) in series.iter_mut().zip(&medians.0) {
             points.push((n as f64, *median));
@@ -47,8 +47,18 @@ pub(crate) fn measure(programs: &Path, to: &Path, figures: &mut Figures) {
             }
         }
     }
+    numbers(&rival, figures);
     let picture = Picture { title: "Closing descriptors", x: "descriptors", y: "µs, median" };
     draw(&to.join("close.svg"), &picture, &series);
+}
+
+/// Few are open, of so many numbers that the limit may allow: what a daemon usually finds.
+fn numbers(rival: &Path, figures: &mut Figures) {
+    let run = |who: &str| times(rival, &["close", who, "10", &MOST.to_string()]).try_into().expect("one time");
+    let [medians] = figures.interleave(["close-numbers"], MOST, RUNS, &["ours", "loop", "glibc"], run);
+    for (ours, who, bound) in &BOUNDS[..2] {
+        figures.line("close-numbers", MOST, medians.of(ours), (who, medians.of(who)), *bound);
+    }
 }
 
 /// As many descriptors as may be had.

@@ -5,11 +5,11 @@ use crate::picture::{Picture, draw};
 use crate::run::times;
 use std::path::Path;
 
-/// The first is what is compared with the others.
-const ALL: [&str; 7] = ["handoff", "forks", "daemonize", "fork", "nix", "glibc", "musl"];
+/// The first, by handoff, is what is compared with the others.
+const ALL: [&str; 7] = ["ours", "ours-forks", "daemonize", "fork", "nix", "glibc", "musl"];
 
 /// Mebibytes, and how often it is run.
-const SIZES: [(usize, usize); 7] = [(1, 41), (4, 21), (16, 21), (64, 21), (256, 9), (1024, 7), (4096, 3)];
+const SIZES: [(usize, usize); 7] = [(1, 101), (4, 41), (16, 41), (64, 41), (256, 15), (1024, 13), (4096, 5)];
 
 /// What detaching may take of daemonize's time, by mebibytes.
 const BOUNDS: [(usize, f64); 4] = [(1, 0.6), (64, 0.15), (1024, 0.02), (4096, 0.01)];

@@ -59,7 +59,7 @@ impl Figures {
     pub(crate) fn line(&mut self, what: &str, n: usize, ours: f64, rival: (&str, f64), bound: Option<f64>) {
         let (name, theirs) = rival;
         let ratio = ours / theirs;
-        print!("bench {what} {n} ours={ours:.1}us {name}={theirs:.1}us ratio={ratio:.4}");
+        print!("bench {what} {n} ours={ours:.1}us {name}={theirs:.1}us ratio={ratio:.5}");
         self.judge(ratio, bound);
     }
 

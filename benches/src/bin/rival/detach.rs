@@ -27,8 +27,8 @@ fn write_pages(memory: &mut [u8], byte: u8) {
 
 fn become_daemon(who: &str) {
     match who {
-        "handoff" => drop(daemonize(&Plan { way: Way::HANDOFF, ..Plan::new(Steps::DAEMON) }).expect("a daemon")),
-        "forks" => drop(daemonize(&Plan::new(Steps::DAEMON)).expect("a daemon")),
+        "ours" => drop(daemonize(&Plan { way: Way::HANDOFF, ..Plan::new(Steps::DAEMON) }).expect("a daemon")),
+        "ours-forks" => drop(daemonize(&Plan::new(Steps::DAEMON)).expect("a daemon")),
         "daemonize" => Daemonize::new().start().expect("a daemon"),
         "fork" => drop(fork::daemon(false, false).expect("a daemon")),
         "nix" => nix::unistd::daemon(false, false).expect("a daemon"),

@@ -1,6 +1,6 @@
 //! What a user might pick, one at a time: started by the bench, which reads the nanoseconds that it writes to its output.
 //!
-//! `rival detach WHO MEBIBYTES HOW`, `rival close WHO DESCRIPTORS`, `rival ready daemonize PIDFILE`.
+//! `rival detach WHO MEBIBYTES HOW`, `rival close WHO DESCRIPTORS NUMBERS`, `rival ready daemonize PIDFILE`.
 
 mod close;
 mod detach;
@@ -16,7 +16,7 @@ fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["detach", who, mebibytes, how] => detach::detach(who, number(mebibytes), how == "touch"),
         ["ready", "daemonize", path] => detach::ready(path),
-        ["close", who, descriptors] => close::close(who, number(descriptors)),
+        ["close", who, descriptors, numbers] => close::close(who, number(descriptors), number(numbers)),
         _ => panic!("see the source: the bench calls this"),
     }
 }
