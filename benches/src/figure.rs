@@ -11,6 +11,7 @@ type Times = Vec<u64>;
 pub(crate) struct Figures {
     csv: String,
     missed: bool,
+    seed: u64,
 }
 
 /// The medians of one round, by name.
@@ -25,10 +26,10 @@ impl Medians {
 
 impl Figures {
     pub(crate) fn new() -> Self {
-        Self { csv: String::from("what,n,who,run,nanoseconds\n"), missed: false }
+        Self { csv: String::from("what,n,who,run,nanoseconds\n"), missed: false, seed: 0 }
     }
 
-    /// Runs all of them in turn, so often. Each run tells its times for the figures `what`, in that order.
+    /// Runs all of them, one after the other, so often. Each run tells its times for the figures `what`, in that order.
     pub(crate) fn interleave<const N: usize>(
         &mut self,
         what: [&str; N],
@@ -38,10 +39,13 @@ impl Figures {
         mut run: impl FnMut(&str) -> [u64; N],
     ) -> [Medians; N] {
         let mut times = [(); N].map(|()| vec![Times::new(); all.len()]);
+        let mut order: Vec<usize> = (0..all.len()).collect();
         for _ in 0..runs {
-            for (at, who) in all.iter().enumerate() {
-                for (times, time) in times.iter_mut().zip(run(who)) {
-                    times[at].push(time);
+            // Whoever runs leaves traces for the next one: that shall not always be the same.
+            self.shuffle(&mut order);
+            for at in &order {
+                for (times, time) in times.iter_mut().zip(run(all[*at])) {
+                    times[*at].push(time);
                 }
             }
         }
@@ -53,6 +57,14 @@ impl Figures {
             }
         }
         times.map(|mut times| Medians(all.iter().copied().zip(times.iter_mut().map(median)).collect()))
+    }
+
+    fn shuffle(&mut self, order: &mut [usize]) {
+        for last in (1..order.len()).rev() {
+            // Knuth's generator: the same order in every bench.
+            self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            order.swap(last, (self.seed >> 33) as usize % (last + 1));
+        }
     }
 
     /// One line, of microseconds.
