@@ -1,7 +1,8 @@
 //! Side by side with what a user would pick instead: `bench PROGRAMS TO`, called by `ci/run bench`.
 //!
-//! One line a figure, `bench WHAT N ours=… RIVAL=… ratio=…`: medians of interleaved runs, ours over the rival's. Absolute times of a
-//! shared machine mean nothing; the ratios of one session do. `PROGRAMS` holds what is started; what was measured is left in `TO`.
+//! One line a figure, `bench WHAT N ours=… RIVAL=… ratio=…`: medians of interleaved runs, ours over the rival's. Absolute times
+//! of a shared machine mean nothing; the ratios of one session do. `PROGRAMS` holds what is started; what was measured is left
+//! in `TO`.
 
 mod calls;
 mod close;
