@@ -77,8 +77,8 @@ impl<'p> PidFile<'p> {
     ///
     /// # System calls
     ///
-    /// `openat` of `/` or `.` and from there of the directory, at most 256 bytes of path at a time; `close` of all these but the
-    /// last; `geteuid`, `newfstatat`, `openat`, `flock`, `fcntl(F_OFD_SETLK)` (3.15), `newfstatat` twice, `ftruncate`.
+    /// `openat` of the directory, at most 256 bytes of path at a time, and `close` of all these but the last; `geteuid`,
+    /// `newfstatat`, `openat`, `flock`, `fcntl(F_OFD_SETLK)` (3.15), `newfstatat` twice, `ftruncate`.
     ///
     /// * The file was replaced meanwhile: `close`, and all from the first `newfstatat` on again.
     /// * A standard stream is closed: `fcntl(F_DUPFD_CLOEXEC)`.

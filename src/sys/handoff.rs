@@ -1,7 +1,7 @@
 //! The process moves instead of being copied: what must hold before, and what is registered per task.
 
 use super::handoff_arch::{self as arch, RSEQ_SIGNATURE};
-use super::kernel::{Change, SIGSET, SigAction, call, call4, close, read, sigprocmask};
+use super::kernel::{Change, SIGSET, SigAction, call, call4, close, exit_group, read, sigprocmask};
 use super::{Code, TimeLeft, alone, exit, pause, poll};
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
@@ -300,19 +300,12 @@ extern "C" fn becoming(job: *mut c_void) {
 // them, and perhaps on its way through the dynamic linker. So it makes system calls, and calls no other library.
 
 extern "C" fn leaving() -> isize {
-    leave(0)
-}
-
-fn leave(status: usize) -> ! {
-    loop {
-        // SAFETY: the call ends the process; it does not return, and the loop says so.
-        let _ = unsafe { call(k::__NR_exit_group, status, 0, 0) };
-    }
+    exit_group(0)
 }
 
 extern "C" fn watching() -> isize {
     // SAFETY: P's alone.
-    let Some(watch) = (unsafe { &mut *SHARED.watch.get() }) else { leave(1) };
+    let Some(watch) = (unsafe { &mut *SHARED.watch.get() }) else { exit_group(1) };
     for fd in watch.notifier {
         // SAFETY: D has them in its own table; P's caller has given them away.
         let _ = unsafe { close(fd) };
@@ -366,7 +359,7 @@ impl Watch {
         loop {
             match poll([pidfd, self.pipe], &mut self.left) {
                 Ok(true) => match next_word(self.pipe) {
-                    Some(word) if word == self.ready => leave(0),
+                    Some(word) if word == self.ready => exit_group(0),
                     // D's pid, which P knows.
                     Some([b'p', ..]) => {}
                     // A failure, or the pipe's end. From one who says anything else no good is to be expected.

@@ -1,8 +1,8 @@
 //! Without a C library: the system calls.
 
-use super::arch::syscall4;
 use super::code::Code;
 use super::kernel::call;
+pub(crate) use super::kernel::exit_group as exit;
 use core::ops::Range;
 use linux_raw_sys::general as k;
 use rustix::process::{Gid, Pid, Uid};
@@ -25,15 +25,6 @@ pub(crate) unsafe fn fork() -> Result<Option<Pid>, Code> {
     // zero; the fifth is not read without a flag that names it.
     // SAFETY: no memory is shared and no stack given: the child goes on in a copy of this one.
     unsafe { call(k::__NR_clone, k::SIGCHLD as usize, 0, 0) }.map(|pid| Pid::from_raw(pid as i32))
-}
-
-// A call that does not return is not inlined unless asked for.
-#[inline(always)]
-pub(crate) fn exit(status: i32) -> ! {
-    loop {
-        // SAFETY: the call ends every thread; it does not return, and the loop says so.
-        unsafe { syscall4(status as usize, 0, 0, 0, k::__NR_exit_group) };
-    }
 }
 
 /// The system calls change the calling thread only: a process of several is refused.
