@@ -220,7 +220,10 @@ impl Container {
     fn child(&self, name: &str) -> i32 {
         let mut found = None;
         until(name, || {
-            found = proc::children(self.init).into_iter().find(|pid| has_name(*pid, name));
+            // The name comes first, the arguments a moment later: then the program is there.
+            let runs =
+                |pid: &i32| has_name(*pid, name) && fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty());
+            found = proc::children(self.init).into_iter().find(runs);
             found.is_some()
         });
         found.expect("a child")
