@@ -1,6 +1,6 @@
 //! The environment, filtered in the caller's own array.
 
-use crate::thin_cstr::EnvBlock;
+use crate::thin_cstr::{EnvBlock, ThinCStr};
 use core::ffi::CStr;
 
 /// Keeps only the variables with these `names`, in their order; the number that is left.
@@ -53,7 +53,7 @@ fn filter(block: &EnvBlock<'_>, names: &[&CStr], named: bool) -> usize {
     let mut places = block.iter();
     for cell in block {
         let Some(entry) = cell.take() else { break };
-        if names.iter().any(|name| is_named(entry.as_c_str(), name)) == named {
+        if names.iter().any(|name| is_named(entry, name)) == named {
             // There is a place: this entry's own, at the latest.
             places.next().inspect(|place| place.set(Some(entry)));
             left += 1;
@@ -63,13 +63,7 @@ fn filter(block: &EnvBlock<'_>, names: &[&CStr], named: bool) -> usize {
 }
 
 /// Whether the name stands before the first `=`.
-fn is_named(entry: &CStr, name: &CStr) -> bool {
-    let mut name = name.to_bytes().iter();
-    for byte in entry.to_bytes() {
-        match name.next() {
-            Some(wanted) if wanted == byte && *byte != b'=' => {}
-            wanted => return wanted.is_none() && *byte == b'=',
-        }
-    }
-    false
+fn is_named(entry: ThinCStr<'_>, name: &CStr) -> bool {
+    let mut bytes = entry.bytes();
+    name.to_bytes().iter().all(|byte| *byte != b'=' && bytes.next() == Some(*byte)) && bytes.next() == Some(b'=')
 }

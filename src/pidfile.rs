@@ -10,7 +10,7 @@
 //! The three that can be asked are asked in the order 2, 0, 1, so that a claim in between is seen as
 //! "starting" or "running", never as "left behind".
 
-use crate::sys::{self, Code, Inode, Locker, borrow};
+use crate::sys::{self, Code, Inode, Locker, Place, borrow};
 use core::ffi::CStr;
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, OFlags};
@@ -82,7 +82,8 @@ impl<'p> PidFile<'p> {
     ///
     /// * The file was replaced meanwhile: `close`, and all from the first `newfstatat` on again.
     /// * A standard stream is closed: `fcntl(F_DUPFD_CLOEXEC)`.
-    /// * It is locked: those of [`holder`]; while nobody stands behind the lock, `ppoll` and the locks again.
+    /// * It is locked: those of [`holder`]; while nobody stands behind the lock, or who does may be ending, `ppoll` and the
+    ///   locks again.
     ///
     /// See [flock(2)](https://man7.org/linux/man-pages/man2/flock.2.html) and
     /// [fcntl_locking(2)](https://man7.org/linux/man-pages/man2/fcntl_locking.2.html).
@@ -98,6 +99,39 @@ impl<'p> PidFile<'p> {
     /// ```
     pub fn lock(path: &'p CStr) -> Result<Self, Errno> {
         let (dir, name) = sys::open_parent(path)?;
+        Self::lock_at(dir, name)
+    }
+
+    /// [`PidFile::lock`] of the name in this directory, for a caller that has it open.
+    ///
+    /// As with openat(2) the name may be a path. It is looked up anew each time: from this directory, whatever the working
+    /// directory has become; but from the root directory if it begins with a slash.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PidFile::lock`].
+    ///
+    /// # System calls
+    ///
+    /// `geteuid`, `newfstatat`, `openat`, `flock`, `fcntl(F_OFD_SETLK)` (3.15), `newfstatat` twice, `ftruncate`.
+    ///
+    /// * The file was replaced meanwhile: `close`, and all from the first `newfstatat` on again.
+    /// * A standard stream is closed: `fcntl(F_DUPFD_CLOEXEC)`, `close`.
+    /// * It is locked: those of [`holder`]; while nobody stands behind the lock, or who does may be ending, `ppoll` and the
+    ///   locks again; then `close`.
+    ///
+    /// See [open(2)](https://man7.org/linux/man-pages/man2/open.2.html).
+    ///
+    /// ```
+    /// # let temporary = tempfile::tempdir().unwrap();
+    /// # let path = std::ffi::CString::new(temporary.path().to_str().unwrap()).unwrap();
+    /// use daemon_steps::{PidFile, openat};
+    /// use rustix::fs::{CWD, Mode, OFlags};
+    /// let dir = openat(CWD, &path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    /// PidFile::lock_at(dir, c"my.pid")?.remove()?;
+    /// # Ok::<(), rustix::io::Errno>(())
+    /// ```
+    pub fn lock_at(dir: OwnedFd, name: &'p CStr) -> Result<Self, Errno> {
         open_locked(dir, name, OFlags::CREATE)
     }
 
@@ -175,7 +209,9 @@ impl<'p> PidFile<'p> {
     }
 
     fn look(&self) -> Result<(), Code> {
-        at_path(borrow(&self.file), self.directory()?, self.name, &mut Inode::new())
+        let mut place = Place::new();
+        let id = place.look(borrow(&self.file), c"")?.id();
+        at_path(id, self.directory()?, self.name, &mut place)
     }
 
     fn directory(&self) -> Result<BorrowedFd<'_>, Code> {
@@ -298,16 +334,14 @@ pub fn open_pid_file(path: &CStr) -> Result<OwnedFd, Errno> {
     Ok(open_to_ask(borrow(&dir), name)?)
 }
 
-/// Not inlined, so that this one's `Inode` and the pieces of the path are not on the stack at once.
+/// Not inlined, so that this one's `Place` and the pieces of the path are not on the stack at once.
 #[inline(never)]
 fn open_to_ask(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Code> {
     // Looked at before it is opened: opening a device may do things.
-    let mut inode = Inode::new();
-    inode.look(dir, name)?;
-    regular(&inode)?;
+    let mut place = Place::new();
+    regular(place.look(dir, name)?)?;
     let file = sys::open_above_stdio(dir, name, FILE | OFlags::RDONLY)?;
-    inode.look(borrow(&file), c"")?;
-    regular(&inode)?;
+    regular(place.look(borrow(&file), c"")?)?;
     Ok(file)
 }
 
@@ -366,7 +400,7 @@ fn ask(file: BorrowedFd<'_>) -> Result<Holder, Code> {
     Ok(if sys::getlk(file, CLAIMED)? == Locker::DESCRIPTION {
         match sys::getlk(file, CLAIM)? {
             Locker::NOBODY | Locker::DESCRIPTION => Holder::LeftBehind,
-            Locker(pid) => Pid::from_raw(pid.max(0)).map_or(Holder::OutOfSight, Holder::Running),
+            other => other.pid().map_or(Holder::OutOfSight, Holder::Running),
         }
     } else if sys::getlk(file, LOCKED)? == Locker::DESCRIPTION {
         Holder::Starting
@@ -417,52 +451,58 @@ fn remove_unlocked(dir: OwnedFd, name: &CStr) -> Result<bool, Code> {
 /// Opens and locks the file that stands at the name when both are done. `create` says that it is for a start.
 fn open_locked(dir: OwnedFd, name: &CStr, create: OFlags) -> Result<PidFile<'_>, Errno> {
     let me = geteuid();
-    let mut inode = Inode::new();
     for _ in 0..16 {
-        match try_open_locked(borrow(&dir), name, create, me, &mut inode) {
+        match try_open_locked(borrow(&dir), name, create, me) {
             // The former holder has removed it, or somebody has replaced it: try the new one.
             Err(Code::STALE) => {}
-            file => return Ok(PidFile { file: file?, dir: Some(dir), name, was_left: !inode.is_empty() }),
+            opened => {
+                let (file, was_left) = opened?;
+                return Ok(PidFile { file, dir: Some(dir), name, was_left });
+            }
         }
     }
     Err(Errno::STALE)
 }
 
-/// `ESTALE` if the name has come to be another's.
-fn try_open_locked(dir: BorrowedFd<'_>, name: &CStr, create: OFlags, me: Uid, inode: &mut Inode) -> Result<OwnedFd, Code> {
+/// The file, and whether there is something in it. `ESTALE` if the name has come to be another's.
+fn try_open_locked(dir: BorrowedFd<'_>, name: &CStr, create: OFlags, me: Uid) -> Result<(OwnedFd, bool), Code> {
+    let mut place = Place::new();
     // Looked at before it is opened: opening a device may do things.
-    match inode.look(dir, name) {
+    match place.look(dir, name) {
         Err(Code::NOENT) if !create.is_empty() => {}
-        seen => {
-            seen?;
-            acceptable(inode, me)?;
-        }
+        seen => acceptable(seen?, me)?,
     }
     let file = sys::open_above_stdio(dir, name, FILE | OFlags::RDWR | create)?;
     take(&file, !create.is_empty())?;
-    at_path(borrow(&file), dir, name, inode).map_err(|code| if code == Code::NOENT { Code::STALE } else { code })?;
-    acceptable(inode, me)?;
+    let inode = place.look(borrow(&file), c"")?;
+    let (id, accepted, was_left) = (inode.id(), acceptable(inode, me), !inode.is_empty());
+    at_path(id, dir, name, &mut place).map_err(|code| if code == Code::NOENT { Code::STALE } else { code })?;
+    accepted?;
     if !create.is_empty() {
         sys::empty(&file)?;
     }
-    Ok(file)
+    Ok((file, was_left))
 }
 
 /// Takes the flock, and for a start the mark. Held with nobody behind it, a lock is held for an instant: by
-/// [`remove_left_over`], by a probe of another program, by a `lock` that is about to mark it.
+/// [`remove_left_over`], by a probe of another program, by a `lock` that is about to mark it. Left behind, perhaps too.
 fn take(file: &OwnedFd, start: bool) -> Result<(), Code> {
-    let mut patience = PATIENCE;
+    let (mut patience, mut grace) = (PATIENCE, GRACE);
     loop {
         match try_take(borrow(file), start) {
-            Err(Code::WOULDBLOCK) if start && patient_ask(borrow(file))? == Holder::Nobody => {
-                patience = patience.checked_sub(1).ok_or(Code::BUSY)?;
-                sys::pause();
-            }
+            Err(Code::WOULDBLOCK) if start => {}
             taken => return taken,
         }
+        match ask(borrow(file))? {
+            Holder::Nobody => patience = patience.checked_sub(1).ok_or(Code::BUSY)?,
+            Holder::LeftBehind => grace = grace.checked_sub(1).ok_or(Code::WOULDBLOCK)?,
+            _ => return Err(Code::WOULDBLOCK),
+        }
+        sys::pause();
     }
 }
 
+#[inline(always)]
 fn try_take(file: BorrowedFd<'_>, start: bool) -> Result<(), Code> {
     sys::flock(file)?;
     if start {
@@ -471,12 +511,10 @@ fn try_take(file: BorrowedFd<'_>, start: bool) -> Result<(), Code> {
     Ok(())
 }
 
-/// Whether the file is what stands at the name: `ESTALE` if that is another.
-fn at_path(file: BorrowedFd<'_>, dir: BorrowedFd<'_>, name: &CStr, inode: &mut Inode) -> Result<(), Code> {
-    inode.look(file, c"")?;
-    let id = inode.id();
-    inode.look(dir, name)?;
-    if id == inode.id() { Ok(()) } else { Err(Code::STALE) }
+/// Whether it is this file that stands at the name: `ESTALE` if that is another.
+#[inline(always)]
+fn at_path(id: (u64, u64), dir: BorrowedFd<'_>, name: &CStr, place: &mut Place) -> Result<(), Code> {
+    if place.look(dir, name)?.id() == id { Ok(()) } else { Err(Code::STALE) }
 }
 
 fn acceptable(inode: &Inode, me: Uid) -> Result<(), Code> {

@@ -227,12 +227,19 @@ enum Word {
     Failed(Error),
 }
 
+/// What a word begins with; the number of the step that failed follows in the next byte.
+const PID: u32 = b'p' as u32;
+const READY: u32 = b'r' as u32;
+const FAILED: u32 = b'f' as u32;
+
 fn understand(word: [u8; 8]) -> Option<Word> {
-    let [kind, step, 0, 0, number @ ..] = word else { return None };
-    match (kind, i32::from_ne_bytes(number)) {
-        (b'p', pid @ 1..) => Pid::from_raw(pid).map(Word::Pid),
-        (b'r', 0) => Some(Word::Ready),
-        (b'f', number) => Some(Word::Failed(Step::ALL.get(usize::from(step))?.failed(errno(number)?.into()))),
+    let word = u64::from_le_bytes(word);
+    match (word as u32, (word >> 32) as i32) {
+        (PID, pid @ 1..) => Pid::from_raw(pid).map(Word::Pid),
+        (READY, 0) => Some(Word::Ready),
+        (kind, number) if kind & 0xff == FAILED => {
+            Some(Word::Failed(Step::ALL.get((kind >> 8) as usize)?.failed(errno(number)?.into())))
+        }
         _ => None,
     }
 }
@@ -459,7 +466,7 @@ impl Notifier {
         let me = getpid();
         self.daemon.set(Some(me));
         match getppid() {
-            Some(_) => Ok(self.say(b'p', 0, me.as_raw_nonzero().get())?),
+            Some(_) => Ok(self.say(PID, me.as_raw_nonzero().get())?),
             // The parent is out of sight.
             None => Ok(()),
         }
@@ -479,7 +486,7 @@ impl Notifier {
     ///
     /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html). For an example see [`ready_pipe`].
     pub fn ready(self) -> Result<(), Errno> {
-        Ok(self.end(b'r', 0, 0)?)
+        Ok(self.end(READY, 0)?)
     }
 
     /// Tells the waiter which step failed, and why. Then exit: the waiter waits for the end. What there is to
@@ -502,7 +509,7 @@ impl Notifier {
     /// # Ok::<(), rustix::io::Errno>(())
     /// ```
     pub fn failed(self, error: Error) -> Result<(), Errno> {
-        Ok(self.end(b'f', error.step as u8, error.errno.raw_os_error())?)
+        Ok(self.end(FAILED | (error.step as u32) << 8, error.errno.raw_os_error())?)
     }
 
     /// The descriptors that [`close_except`](crate::close_except) must keep.
@@ -513,19 +520,19 @@ impl Notifier {
 
     /// The last word.
     #[inline(never)]
-    fn end(self, kind: u8, step: u8, number: i32) -> Result<(), Code> {
+    fn end(&self, kind: u32, number: i32) -> Result<(), Code> {
         self.told.set(true);
-        self.say(kind, step, number)
+        self.say(kind, number)
     }
 
     fn say_failed(&self, Error { step, errno }: Error) -> Result<(), Code> {
-        self.say(b'f', step as u8, errno.raw_os_error())
+        self.say(FAILED | (step as u32) << 8, errno.raw_os_error())
     }
 
     /// What [`understand`] understands.
-    fn say(&self, kind: u8, step: u8, number: i32) -> Result<(), Code> {
-        let [a, b, c, d] = number.to_ne_bytes();
-        write(self.pipe.as_raw_fd(), &[kind, step, 0, 0, a, b, c, d]).map(drop)
+    fn say(&self, kind: u32, number: i32) -> Result<(), Code> {
+        let word = u64::from(number as u32) << 32 | u64::from(kind);
+        write(self.pipe.as_raw_fd(), &word.to_le_bytes()).map(drop)
     }
 }
 

@@ -3,7 +3,9 @@
 use core::cell::Cell;
 use core::ffi::{CStr, c_char};
 use core::fmt;
+use core::iter::from_fn;
 use core::marker::PhantomData;
+use core::num::NonZeroU8;
 use core::ptr::NonNull;
 
 /// A `&CStr` one pointer wide: the element of `argv` and `envp`.
@@ -37,6 +39,19 @@ impl<'a> ThinCStr<'a> {
         unsafe {
             CStr::from_ptr(self.0.as_ptr())
         }
+    }
+
+    /// Its bytes, without the null, and without a look at its end first.
+    #[allow(unsafe_code)]
+    pub(crate) fn bytes(self) -> impl Iterator<Item = u8> {
+        let mut place = self.0;
+        from_fn(move || {
+            // SAFETY: the string goes on until the null, which is not passed.
+            let byte = NonZeroU8::new(unsafe { place.read() } as u8)?;
+            // SAFETY: as above.
+            place = unsafe { place.add(1) };
+            Some(byte.get())
+        })
     }
 
     /// The null-terminated array of strings at `first` (such as `environ`), with the null.

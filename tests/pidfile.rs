@@ -87,6 +87,7 @@ fn main() {
             test("a_daemon_does_not_remove_what_was_put_in_the_place", does_not_remove_anothers),
             test("a_file_that_cannot_be_removed_is_emptied", emptied),
             test("a_directory_that_was_left_is_no_way_to_the_file", left_directory),
+            test("a_name_is_where_its_directory_is_open", name_in_an_open_directory),
             root_test("chdir_and_chroot_change_nothing", chdir_and_chroot),
             root_test("a_file_under_a_mount_is_emptied", under_a_mount),
             root_test("another_file_system_has_the_same_inode_numbers", twins),
@@ -113,6 +114,12 @@ fn steps() {
                 let locked = PidFile::lock(path);
                 tell(word(locked.as_ref().map_err(|errno| *errno)));
                 // A second lock that is refused leaves the first.
+                file = locked.ok().or(file);
+            }
+            ("lockat", _) => {
+                let here = openat(CWD, c".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).expect("the directory");
+                let locked = PidFile::lock_at(here, path);
+                tell(word(locked.as_ref().map_err(|errno| *errno)));
                 file = locked.ok().or(file);
             }
             ("remove", _) => tell(word(file.take().expect("a file").remove())),
@@ -1095,16 +1102,27 @@ fn left_directory() {
     assert_eq!(place.content(), "");
 }
 
-fn chdir_and_chroot() {
-    let place = Place::new();
-    let support::Fixture { mut command } = fixture("steps").arg("pid").arg("lock claim chdir chroot:/dev verify wait remove");
+/// Takes the steps on `pid` in a directory that is left meanwhile.
+fn leaves_the_directory(place: &Place, steps: &str) {
+    let support::Fixture { mut command } = fixture("steps").arg("pid").arg(steps);
     command.current_dir(place.directory.path());
     let mut daemon = support::Fixture { command }.start();
     hear(&daemon, "ok ok ok");
-    assert_eq!(place.holder(), running(daemon.pid()));
+    assert_eq!(place.holder(), running(daemon.pid()), "{steps}");
+    assert_eq!(place.takes("lockat").hear(), REFUSED, "a path from the root needs no directory");
     daemon.step();
     hear(&daemon, "ok");
-    assert!(!place.pid_file().exists());
+    assert!(!place.pid_file().exists(), "{steps}");
+}
+
+fn name_in_an_open_directory() {
+    leaves_the_directory(&Place::new(), "lockat claim chdir verify wait remove");
+}
+
+fn chdir_and_chroot() {
+    for lock in ["lock", "lockat"] {
+        leaves_the_directory(&Place::new(), &format!("{lock} claim chdir chroot:/dev verify wait remove"));
+    }
 }
 
 fn under_a_mount() {

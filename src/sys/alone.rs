@@ -1,7 +1,7 @@
 //! Whether this process has one thread.
 
 use super::code::Code;
-use super::inode::Inode;
+use super::inode::Place;
 use super::kernel::call;
 use linux_raw_sys::general as k;
 use rustix::fs::CWD;
@@ -23,12 +23,9 @@ pub(crate) fn alone() -> Result<(), Code> {
 /// nothing in any other. A filter may deny it: then the links of `/proc/self/task` are counted, two and one for each thread.
 fn is_alone() -> bool {
     // SAFETY: the flag unshares nothing: the call does nothing, or fails.
-    match unsafe { call(k::__NR_unshare, k::CLONE_THREAD as usize, 0, 0) } {
+    match unsafe { call(k::__NR_unshare, [k::CLONE_THREAD as usize]) } {
         Err(Code::INVAL) => false,
-        Err(_) => {
-            let mut task = Inode::new();
-            task.look(CWD, c"/proc/self/task").is_ok() && task.links() == 3
-        }
+        Err(_) => Place::new().look(CWD, c"/proc/self/task").is_ok_and(|task| task.links() == 3),
         Ok(_) => true,
     }
 }

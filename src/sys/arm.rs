@@ -1,12 +1,13 @@
 //! syscall(2) of 32-bit `arm` (EABI): the number in r7, the result in r0.
 
+use super::kernel::Register;
 use core::arch::asm;
 
 /// # Safety
 ///
 /// That of the system call `nr`.
-#[inline]
-pub(super) unsafe fn syscall4(a: usize, b: usize, c: usize, d: usize, nr: u32) -> usize {
+#[inline(always)]
+pub(super) unsafe fn syscall(nr: u32, [a, b, c, d]: [Register; 4]) -> usize {
     let ret;
     // SAFETY: the registers are the kernel's convention; the caller answers for the call.
     // r7 is Thumb's frame pointer and no operand: it is saved in another register.

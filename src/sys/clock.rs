@@ -1,7 +1,7 @@
 //! A moment that a wait must not outlast.
 
 use super::code::Code;
-use super::kernel::call;
+use super::kernel::{call, retry};
 use core::ffi::c_short;
 use core::ptr::{from_mut, null_mut};
 use core::time::Duration;
@@ -67,7 +67,7 @@ pub(crate) fn poll(fds: [RawFd; 2], left: &mut TimeLeft) -> Result<bool, Code> {
 fn ppoll(fds: &mut [k::pollfd], left: &mut TimeLeft) -> Result<u32, Code> {
     let left = left.0.as_mut().map_or(null_mut(), from_mut);
     // SAFETY: the kernel writes to the descriptors and to the time left, and no mask is given.
-    unsafe { call(k::__NR_ppoll, fds.as_mut_ptr() as usize, fds.len(), left as usize) }
+    unsafe { retry(k::__NR_ppoll, [fds.as_mut_ptr() as usize, fds.len(), left as usize, 0]) }
 }
 
 #[cfg(target_pointer_width = "64")]
@@ -80,6 +80,6 @@ fn now() -> u64 {
     let mut time = k::__kernel_timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel writes one timespec. It cannot fail for this clock; if a filter denies
     // the call the time stands at zero, and a wait lasts its full timeout once.
-    let _ = unsafe { call(CLOCK_GETTIME, k::CLOCK_MONOTONIC as usize, &raw mut time as usize, 0) };
+    let _ = unsafe { call(CLOCK_GETTIME, [k::CLOCK_MONOTONIC as usize, &raw mut time as usize]) };
     (time.tv_sec as u64).saturating_mul(SECOND).saturating_add(time.tv_nsec as u64)
 }

@@ -28,6 +28,11 @@ impl Code {
     }
 }
 
+/// The errno of this number, if it can be one.
+pub(crate) fn errno(errno: i32) -> Option<Code> {
+    NonZeroI32::new(errno.wrapping_neg()).filter(|code| (-4095..0).contains(&code.get())).map(Code)
+}
+
 impl From<Errno> for Code {
     fn from(errno: Errno) -> Self {
         Self::of(errno)
@@ -36,21 +41,24 @@ impl From<Errno> for Code {
 
 impl From<Code> for Errno {
     fn from(Code(code): Code) -> Self {
-        // SAFETY: it was made from an `Errno`, or by `number`.
+        // SAFETY: it was made from an `Errno`, or is what the kernel has answered; and these are the kernel's.
         unsafe { assert_unchecked(code.get() >= -4095 && code.get() < 0) };
         Self::from_raw_os_error(code.get().wrapping_neg())
     }
 }
 
 /// -4095 to -1 is an errno, anything else a result. No call of this crate has one that is more than an `int`.
-pub(super) fn fit(answer: usize) -> i32 {
-    if answer > -4096_isize as usize { answer as i32 } else { answer as i32 & i32::MAX }
-}
-
-/// What [`fit`] has let through.
 pub(super) fn number(answer: i32) -> Result<u32, Code> {
     match NonZeroI32::new(answer) {
         Some(code) if answer < 0 => Err(Code(code)),
         _ => Ok(answer as u32),
+    }
+}
+
+/// The answer that [`number`] has been made of.
+pub(super) fn answer(number: Result<u32, Code>) -> i32 {
+    match number {
+        Ok(number) => number as i32,
+        Err(Code(code)) => code.get(),
     }
 }

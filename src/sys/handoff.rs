@@ -1,7 +1,7 @@
 //! The process moves instead of being copied: what must hold before, and what is registered per task.
 
 use super::handoff_arch::{self as arch, RSEQ_SIGNATURE};
-use super::kernel::{Change, SIGSET, SigAction, call, call4, close, exit_group, read, sigprocmask};
+use super::kernel::{Change, SIGSET, SigAction, call, close, exit_group, read, sigprocmask};
 use super::{Code, TimeLeft, alone, exit, pause, poll};
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
@@ -56,7 +56,7 @@ impl Task {
     fn leave(&self) {
         if !self.tid.is_null() {
             // SAFETY: nothing is registered.
-            let _ = unsafe { call(k::__NR_set_tid_address, 0, 0, 0) };
+            let _ = unsafe { call(k::__NR_set_tid_address, [0]) };
         }
         if self.robust_list != 0 {
             set_robust_list(0);
@@ -70,7 +70,7 @@ impl Task {
     fn enter(&self) {
         if !self.tid.is_null() {
             // SAFETY: the place was registered before, by a C library that keeps it as long as the thread.
-            if let Ok(tid) = unsafe { call(k::__NR_set_tid_address, self.tid as usize, 0, 0) } {
+            if let Ok(tid) = unsafe { call(k::__NR_set_tid_address, [self.tid as usize]) } {
                 // SAFETY: `tid_address` has found the thread's id there.
                 unsafe { self.tid.write_volatile(tid as i32) };
             }
@@ -80,7 +80,7 @@ impl Task {
         }
         if self.alternate_stack.ss_flags & k::SS_DISABLE as i32 == 0 {
             // SAFETY: the stack was registered before, for the thread that this one goes on as.
-            let _ = unsafe { call(k::__NR_sigaltstack, from_ref(&self.alternate_stack) as usize, 0, 0) };
+            let _ = unsafe { call(k::__NR_sigaltstack, [from_ref(&self.alternate_stack) as usize, 0]) };
         }
         self.set_rseq(0);
     }
@@ -89,7 +89,7 @@ impl Task {
         let (area, length) = self.rseq;
         if length != 0 {
             // SAFETY: the area is what the C library has registered, for the thread that this one goes on as.
-            let _ = unsafe { call4(k::__NR_rseq, area, length, flags, RSEQ_SIGNATURE) };
+            let _ = unsafe { call(k::__NR_rseq, [area, length, flags, RSEQ_SIGNATURE]) };
         }
     }
 }
@@ -97,7 +97,7 @@ impl Task {
 /// unshare(2) answers EINVAL to `CLONE_VM` where a second task has this memory, in a thread or a process, and else does nothing.
 fn unshare_memory() -> Result<(), Code> {
     // SAFETY: the flag unshares nothing: the call does nothing, or fails.
-    unsafe { call(k::__NR_unshare, k::CLONE_VM as usize, 0, 0) }.map(drop)
+    unsafe { call(k::__NR_unshare, [k::CLONE_VM as usize]) }.map(drop)
 }
 
 fn has_own_memory() -> Result<(), Errno> {
@@ -118,13 +118,13 @@ fn has_own_memory() -> Result<(), Errno> {
 fn tid_address() -> Result<*mut i32, Errno> {
     let mut address = null_mut::<i32>();
     // SAFETY: the kernel writes one pointer.
-    let _ = unsafe { call(k::__NR_prctl, linux_raw_sys::prctl::PR_GET_TID_ADDRESS as usize, &raw mut address as usize, 0) };
+    let _ = unsafe { call(k::__NR_prctl, [linux_raw_sys::prctl::PR_GET_TID_ADDRESS as usize, &raw mut address as usize]) };
     if address.is_null() {
         // A C library has one, on a kernel that tells.
         return if cfg!(feature = "std") { Err(Errno::LIBACC) } else { Ok(address) };
     }
     // SAFETY: numbers only.
-    let tid = unsafe { call(k::__NR_gettid, 0, 0, 0) }?;
+    let tid = unsafe { call(k::__NR_gettid, []) }?;
     // SAFETY: the kernel will write a number of this size there; only this thread runs.
     let cached = unsafe { address.read_volatile() };
     // musl has a lock there, and the id elsewhere.
@@ -134,19 +134,19 @@ fn tid_address() -> Result<*mut i32, Errno> {
 fn robust_list() -> Result<usize, Errno> {
     let (mut head, mut length) = (0_usize, 0_usize);
     // SAFETY: the kernel writes an address and a length.
-    unsafe { call(k::__NR_get_robust_list, 0, &raw mut head as usize, &raw mut length as usize) }?;
+    unsafe { call(k::__NR_get_robust_list, [0, &raw mut head as usize, &raw mut length as usize]) }?;
     Ok(head)
 }
 
 fn set_robust_list(head: usize) {
     // SAFETY: none; or the one that a C library keeps for this thread.
-    let _ = unsafe { call(k::__NR_set_robust_list, head, size_of::<k::robust_list_head>(), 0) };
+    let _ = unsafe { call(k::__NR_set_robust_list, [head, size_of::<k::robust_list_head>()]) };
 }
 
 fn alternate_stack() -> Result<k::stack_t, Errno> {
     let mut stack = MaybeUninit::<k::stack_t>::uninit();
     // SAFETY: the kernel writes one structure.
-    unsafe { call(k::__NR_sigaltstack, 0, stack.as_mut_ptr() as usize, 0) }?;
+    unsafe { call(k::__NR_sigaltstack, [0, stack.as_mut_ptr() as usize]) }?;
     // SAFETY: the call succeeded, so the kernel has filled it.
     Ok(unsafe { stack.assume_init() })
 }
@@ -165,7 +165,7 @@ fn rseq() -> Result<(usize, usize), Errno> {
     let length = LEAST.max(size as usize);
     let (address, there) = if size == 0 { (NOWHERE, Errno::FAULT) } else { (area, Errno::BUSY) };
     // SAFETY: what is registered is not registered again, and nowhere is no place: the call fails, and its errno tells.
-    match unsafe { call4(k::__NR_rseq, address, length, 0, RSEQ_SIGNATURE) } {
+    match unsafe { call(k::__NR_rseq, [address, length, 0, RSEQ_SIGNATURE]) } {
         Err(code) if code == there.into() => Ok(if size == 0 { (0, 0) } else { (area, length) }),
         // A kernel without.
         Err(code) if code == Errno::NOSYS.into() && size == 0 => Ok((0, 0)),
@@ -332,11 +332,11 @@ fn hear_endings() {
     let mut mask = !0_u64;
     for (signal, action) in endings() {
         // SAFETY: the place is P's.
-        let _ = unsafe { call4(k::__NR_rt_sigaction, signal, 0, action as usize, SIGSET) };
+        let _ = unsafe { call(k::__NR_rt_sigaction, [signal, 0, action as usize, SIGSET]) };
         // SAFETY: the place is P's.
         if unsafe { (*action).handler } > 1 {
             // SAFETY: no handler is installed, but the default.
-            let _ = unsafe { call4(k::__NR_rt_sigaction, signal, from_ref(&SigAction::DEFAULT) as usize, 0, SIGSET) };
+            let _ = unsafe { call(k::__NR_rt_sigaction, [signal, from_ref(&SigAction::DEFAULT) as usize, 0, SIGSET]) };
         }
         mask &= !(1 << (signal - 1));
     }
@@ -346,7 +346,7 @@ fn hear_endings() {
 fn restore_endings() {
     for (signal, action) in endings() {
         // SAFETY: the disposition is the one that the kernel has told.
-        let _ = unsafe { call4(k::__NR_rt_sigaction, signal, action as usize, 0, SIGSET) };
+        let _ = unsafe { call(k::__NR_rt_sigaction, [signal, action as usize, 0, SIGSET]) };
     }
 }
 
@@ -355,7 +355,7 @@ impl Watch {
     fn until_gone(&mut self, daemon: i32) -> End {
         let mut end = End { daemon, told: None, killed: None };
         // SAFETY: numbers only. Without it (before 5.3) D's end is seen by the pipe's end.
-        let pidfd = unsafe { call(k::__NR_pidfd_open, daemon as usize, 0, 0) }.map_or(NOBODY, |fd| fd as RawFd);
+        let pidfd = unsafe { call(k::__NR_pidfd_open, [daemon as usize, 0]) }.map_or(NOBODY, |fd| fd as RawFd);
         loop {
             match poll([pidfd, self.pipe], &mut self.left) {
                 Ok(true) => match next_word(self.pipe) {
@@ -403,7 +403,7 @@ impl Watch {
         end.killed.get_or_insert(why);
         self.left = TimeLeft::of(None);
         // SAFETY: numbers only. D is a child that nobody has waited for: its number is its own.
-        let _ = unsafe { call(k::__NR_kill, end.daemon as usize, k::SIGKILL as usize, 0) };
+        let _ = unsafe { call(k::__NR_kill, [end.daemon as usize, k::SIGKILL as usize]) };
     }
 }
 

@@ -1,7 +1,7 @@
 //! Raw system calls, each as its manual page has it.
 
-use super::arch::syscall4;
-use super::code::{Code, fit, number};
+use super::arch::syscall;
+use super::code::{Code, number};
 use core::ffi::{CStr, c_char};
 use core::mem::MaybeUninit;
 use core::ptr::{from_ref, null};
@@ -10,45 +10,53 @@ use linux_raw_sys::prctl::{PR_GET_CHILD_SUBREAPER, PR_SET_CHILD_SUBREAPER};
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::process::{Gid, Pid, Uid};
 
-/// The errno of this number, if it can be one.
-pub(crate) fn errno(errno: i32) -> Option<Code> {
-    number(fit(errno.wrapping_neg() as isize as usize)).err()
-}
+/// What a system call takes in one register: nothing, if it takes fewer arguments.
+pub(super) type Register = MaybeUninit<usize>;
 
-/// A system call of three arguments or fewer, until no signal interrupts it.
+/// A system call of up to four arguments, none of which the kernel reads beyond those given.
+///
+/// In place: it loses no register but the answer's, where a function's call loses most.
 ///
 /// # Safety
 ///
 /// That of the system call `nr` with these arguments.
 #[inline(always)]
-pub(super) unsafe fn call(nr: u32, a: usize, b: usize, c: usize) -> Result<u32, Code> {
+pub(super) unsafe fn call<const N: usize>(nr: u32, arguments: [usize; N]) -> Result<u32, Code> {
     // SAFETY: the caller answers for the call.
-    number(unsafe { repeat3(a, b, c, nr) })
+    number(unsafe { syscall(nr, registers(arguments)) } as i32)
 }
 
-/// [`call`] with a fourth argument.
+/// [`call`], until no signal interrupts it: for what may wait, if only for a file system that answers when it likes.
 ///
 /// # Safety
 ///
 /// That of the system call `nr` with these arguments.
 #[inline(always)]
-pub(super) unsafe fn call4(nr: u32, a: usize, b: usize, c: usize, d: usize) -> Result<u32, Code> {
+pub(super) unsafe fn retry<const N: usize>(nr: u32, arguments: [usize; N]) -> Result<u32, Code> {
+    let [a, b, c, d] = registers(arguments);
     // SAFETY: the caller answers for the call.
-    number(unsafe { repeat4(a, b, c, d, nr) })
+    number(unsafe { repeat(a, b, c, d, nr) })
+}
+
+#[inline(always)]
+fn registers<const N: usize>(arguments: [usize; N]) -> [Register; 4] {
+    const { assert!(N <= 4) }
+    let none = Register::uninit();
+    match arguments.as_slice() {
+        [] => [none; 4],
+        &[a] => [Register::new(a), none, none, none],
+        &[a, b] => [Register::new(a), Register::new(b), none, none],
+        &[a, b, c] => [Register::new(a), Register::new(b), Register::new(c), none],
+        &[a, b, c, d, ..] => [Register::new(a), Register::new(b), Register::new(c), Register::new(d)],
+    }
 }
 
 /// The arguments are in the registers where the kernel wants most of them.
 #[inline(never)]
-unsafe fn repeat3(a: usize, b: usize, c: usize, nr: u32) -> i32 {
-    // SAFETY: the caller answers for the call.
-    unsafe { repeat4(a, b, c, 0, nr) }
-}
-
-#[inline(never)]
-unsafe fn repeat4(a: usize, b: usize, c: usize, d: usize, nr: u32) -> i32 {
+unsafe fn repeat(a: Register, b: Register, c: Register, d: Register, nr: u32) -> i32 {
     loop {
         // SAFETY: the caller answers for the call.
-        let answer = fit(unsafe { syscall4(a, b, c, d, nr) });
+        let answer = unsafe { syscall(nr, [a, b, c, d]) } as i32;
         if answer != -(linux_raw_sys::errno::EINTR as i32) {
             return answer;
         }
@@ -60,13 +68,13 @@ unsafe fn repeat4(a: usize, b: usize, c: usize, d: usize, nr: u32) -> i32 {
 pub(crate) fn exit_group(status: i32) -> ! {
     loop {
         // SAFETY: the call ends every thread; it does not return, and the loop says so.
-        unsafe { syscall4(status as usize, 0, 0, 0, k::__NR_exit_group) };
+        unsafe { syscall(k::__NR_exit_group, registers([status as usize])) };
     }
 }
 
 pub(crate) fn read(fd: RawFd, buffer: &mut [u8]) -> Result<u32, Code> {
     // SAFETY: the kernel writes at most so many bytes there.
-    unsafe { call(k::__NR_read, fd as usize, buffer.as_mut_ptr() as usize, buffer.len()) }
+    unsafe { retry(k::__NR_read, [fd as usize, buffer.as_mut_ptr() as usize, buffer.len()]) }
 }
 
 #[cfg(target_pointer_width = "64")]
@@ -77,30 +85,30 @@ const FTRUNCATE: u32 = k::__NR_ftruncate64;
 /// Takes everything out of a file.
 pub(crate) fn empty(file: &OwnedFd) -> Result<(), Code> {
     // SAFETY: numbers only. The length, zero, is in two of them on some architectures.
-    unsafe { call4(FTRUNCATE, file.as_raw_fd() as usize, 0, 0, 0) }.map(drop)
+    unsafe { retry(FTRUNCATE, [file.as_raw_fd() as usize, 0, 0, 0]) }.map(drop)
 }
 
 pub(crate) fn unlink(dir: BorrowedFd<'_>, name: &CStr) -> Result<(), Code> {
     // SAFETY: the name outlives the call.
-    unsafe { call(k::__NR_unlinkat, dir.as_raw_fd() as usize, name.as_ptr() as usize, 0) }.map(drop)
+    unsafe { retry(k::__NR_unlinkat, [dir.as_raw_fd() as usize, name.as_ptr() as usize, 0]) }.map(drop)
 }
 
 /// Sends `SIGKILL` through a pidfd.
 pub(crate) fn kill(pidfd: &OwnedFd) -> Result<(), Code> {
     // SAFETY: numbers only; no siginfo is given.
-    unsafe { call(k::__NR_pidfd_send_signal, pidfd.as_raw_fd() as usize, k::SIGKILL as usize, 0) }.map(drop)
+    unsafe { call(k::__NR_pidfd_send_signal, [pidfd.as_raw_fd() as usize, k::SIGKILL as usize, 0, 0]) }.map(drop)
 }
 
 /// Where a symlink leads to.
 pub(super) fn readlink(path: &CStr, buffer: &mut [u8]) -> Result<usize, Code> {
     let (path, place) = (path.as_ptr() as usize, buffer.as_mut_ptr() as usize);
     // SAFETY: the path outlives the call, and the kernel writes at most so many bytes.
-    unsafe { call4(k::__NR_readlinkat, k::AT_FDCWD as usize, path, place, buffer.len()) }.map(|length| length as usize)
+    unsafe { retry(k::__NR_readlinkat, [k::AT_FDCWD as usize, path, place, buffer.len()]) }.map(|length| length as usize)
 }
 
 pub(crate) fn write(fd: RawFd, bytes: &[u8]) -> Result<usize, Code> {
     // SAFETY: the kernel reads so many bytes.
-    unsafe { call(k::__NR_write, fd as usize, bytes.as_ptr() as usize, bytes.len()) }.map(|length| length as usize)
+    unsafe { retry(k::__NR_write, [fd as usize, bytes.as_ptr() as usize, bytes.len()]) }.map(|length| length as usize)
 }
 
 /// # Safety
@@ -108,7 +116,7 @@ pub(crate) fn write(fd: RawFd, bytes: &[u8]) -> Result<usize, Code> {
 /// `argv` and `envp` are arrays of pointers to C strings, and end with a null pointer.
 pub(crate) unsafe fn execve(path: *const c_char, argv: *const *const c_char, envp: *const *const c_char) -> Code {
     // SAFETY: the caller vouches for the arrays. The call returns only with an error.
-    match unsafe { call(k::__NR_execve, path as usize, argv as usize, envp as usize) } {
+    match unsafe { call(k::__NR_execve, [path as usize, argv as usize, envp as usize]) } {
         Err(code) => code,
         Ok(_) => Code::INVAL,
     }
@@ -119,22 +127,23 @@ pub(crate) unsafe fn execve(path: *const c_char, argv: *const *const c_char, env
 /// Nobody owns a descriptor from `first` to `last`, or nobody will use or close it again.
 pub(crate) unsafe fn close_range(first: RawFd, last: RawFd) -> Result<(), Code> {
     // SAFETY: the caller vouches for the descriptors; no memory is passed.
-    unsafe { call(k::__NR_close_range, first as usize, last as usize, 0) }.map(drop)
+    unsafe { call(k::__NR_close_range, [first as usize, last as usize, 0]) }.map(drop)
 }
 
 /// # Safety
 ///
 /// That of [`close_range`], for one descriptor.
+#[inline(always)]
 pub(crate) unsafe fn close(fd: RawFd) -> Result<(), Code> {
     // SAFETY: the caller vouches for the descriptor; no memory is passed.
-    number(fit(unsafe { syscall4(fd as usize, 0, 0, 0, k::__NR_close) })).map(drop)
+    unsafe { call(k::__NR_close, [fd as usize]) }.map(drop)
 }
 
 /// Reads entries of a directory; none at its end.
 pub(crate) fn getdents<'b>(dir: &OwnedFd, buffer: &'b mut [MaybeUninit<u8>]) -> Result<&'b [u8], Code> {
     let (dir, place) = (dir.as_raw_fd() as usize, buffer.as_mut_ptr());
     // SAFETY: the kernel writes at most so many bytes there.
-    let length = unsafe { call(k::__NR_getdents64, dir, place as usize, buffer.len()) }?;
+    let length = unsafe { retry(k::__NR_getdents64, [dir, place as usize, buffer.len()]) }?;
     // SAFETY: the kernel has just written so many.
     Ok(unsafe { core::slice::from_raw_parts(place.cast(), length as usize) })
 }
@@ -143,7 +152,7 @@ pub(crate) fn getdents<'b>(dir: &OwnedFd, buffer: &'b mut [MaybeUninit<u8>]) -> 
 pub(crate) fn hard_limit() -> Result<u64, Code> {
     let mut limit = k::rlimit64 { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the kernel writes one `rlimit64`; no limit is set.
-    unsafe { call4(k::__NR_prlimit64, 0, k::RLIMIT_NOFILE as usize, 0, &raw mut limit as usize) }?;
+    unsafe { call(k::__NR_prlimit64, [0, k::RLIMIT_NOFILE as usize, 0, &raw mut limit as usize]) }?;
     Ok(limit.rlim_max)
 }
 
@@ -159,7 +168,7 @@ pub(crate) unsafe fn dup3(old: RawFd, new: RawFd, cloexec: bool) -> Result<(), C
     };
     loop {
         // SAFETY: the caller vouches for `new`; no memory is passed.
-        match unsafe { call(nr, old as usize, to, how) } {
+        match unsafe { retry(nr, [old as usize, to, how]) } {
             // Another thread's open(2) has the number reserved, for an instant.
             Err(Code::BUSY) => {}
             done => return done.map(drop),
@@ -168,9 +177,10 @@ pub(crate) unsafe fn dup3(old: RawFd, new: RawFd, cloexec: bool) -> Result<(), C
 }
 
 /// `fcntl(F_GETFD)`: EBADF if nothing is open there.
+#[inline(always)]
 pub(crate) fn getfd(fd: RawFd) -> Result<(), Code> {
     // SAFETY: F_GETFD reads a flag and touches no memory.
-    unsafe { call(FCNTL, fd as usize, k::F_GETFD as usize, 0) }.map(drop)
+    unsafe { call(FCNTL, [fd as usize, k::F_GETFD as usize]) }.map(drop)
 }
 
 #[cfg(target_pointer_width = "64")]
@@ -222,13 +232,13 @@ pub(crate) fn sigaction(signal: i32, disposition: Disposition) -> Result<(), Cod
     };
     let action = SigAction { handler, flags, ..SigAction::DEFAULT };
     // SAFETY: `action` outlives the call, and no handler is installed: SIG_DFL or SIG_IGN.
-    unsafe { call4(k::__NR_rt_sigaction, signal as usize, from_ref(&action) as usize, 0, SIGSET) }.map(drop)
+    unsafe { call(k::__NR_rt_sigaction, [signal as usize, from_ref(&action) as usize, 0, SIGSET]) }.map(drop)
 }
 
 pub(crate) fn sigdisposition(signal: i32) -> Result<Disposition, Code> {
     let mut action = MaybeUninit::<SigAction>::uninit();
     // SAFETY: the kernel writes one `SigAction` to the place given.
-    unsafe { call4(k::__NR_rt_sigaction, signal as usize, 0, action.as_mut_ptr() as usize, SIGSET) }?;
+    unsafe { call(k::__NR_rt_sigaction, [signal as usize, 0, action.as_mut_ptr() as usize, SIGSET]) }?;
     // SAFETY: the call succeeded, so the kernel has filled it.
     let action = unsafe { action.assume_init() };
     Ok(match action.handler {
@@ -250,7 +260,7 @@ pub(crate) enum Change {
 pub(crate) fn sigprocmask(change: Change, set: &mut u64) -> Result<(), Code> {
     let set = &raw mut *set as usize;
     // SAFETY: the kernel reads the set, and then writes one to the same place.
-    unsafe { call4(k::__NR_rt_sigprocmask, change as usize, set, set, SIGSET) }.map(drop)
+    unsafe { call(k::__NR_rt_sigprocmask, [change as usize, set, set, SIGSET]) }.map(drop)
 }
 
 #[cfg(target_pointer_width = "64")]
@@ -262,37 +272,36 @@ const SIGTIMEDWAIT: u32 = k::__NR_rt_sigtimedwait_time64;
 pub(crate) fn sigtimedwait(set: u64, timeout: Option<&k::__kernel_timespec>) -> Result<i32, Code> {
     let timeout = timeout.map_or(null(), from_ref);
     // SAFETY: the set and the timeout outlive the call; no siginfo is asked for.
-    number(fit(unsafe { syscall4(from_ref(&set) as usize, 0, timeout as usize, SIGSET, SIGTIMEDWAIT) }))
-        .map(|signal| signal as i32)
+    unsafe { call(SIGTIMEDWAIT, [from_ref(&set) as usize, 0, timeout as usize, SIGSET]) }.map(|signal| signal as i32)
 }
 
 /// Gives up the controlling terminal that `fd` refers to.
 pub(crate) fn tiocnotty(fd: RawFd) -> Result<(), Code> {
     // SAFETY: TIOCNOTTY takes no argument.
-    unsafe { call(k::__NR_ioctl, fd as usize, linux_raw_sys::ioctl::TIOCNOTTY as usize, 0) }.map(drop)
+    unsafe { call(k::__NR_ioctl, [fd as usize, linux_raw_sys::ioctl::TIOCNOTTY as usize]) }.map(drop)
 }
 
 pub(crate) fn child_subreaper() -> Result<bool, Code> {
     let mut adopts = 0_i32;
     // SAFETY: the kernel writes one `int` to the place given.
-    unsafe { call(k::__NR_prctl, PR_GET_CHILD_SUBREAPER as usize, &raw mut adopts as usize, 0) }?;
+    unsafe { call(k::__NR_prctl, [PR_GET_CHILD_SUBREAPER as usize, &raw mut adopts as usize]) }?;
     Ok(adopts != 0)
 }
 
 pub(crate) fn set_child_subreaper(adopt: bool) -> Result<(), Code> {
     // SAFETY: numbers only.
-    unsafe { call(k::__NR_prctl, PR_SET_CHILD_SUBREAPER as usize, adopt.into(), 0) }.map(drop)
+    unsafe { call(k::__NR_prctl, [PR_SET_CHILD_SUBREAPER as usize, adopt.into()]) }.map(drop)
 }
 
 /// The process leads the session that it creates, and gives it its number.
 pub(crate) fn setsid() -> Result<Pid, Code> {
     // SAFETY: no argument.
-    unsafe { call(k::__NR_setsid, 0, 0, 0) }.and_then(|pid| Pid::from_raw(pid as i32).ok_or(Code::SRCH))
+    unsafe { call(k::__NR_setsid, []) }.and_then(|pid| Pid::from_raw(pid as i32).ok_or(Code::SRCH))
 }
 
 pub(crate) fn umask(mask: u32) -> Result<u32, Code> {
     // SAFETY: a number in, a number out.
-    unsafe { call(k::__NR_umask, mask as usize, 0, 0) }
+    unsafe { call(k::__NR_umask, [mask as usize]) }
 }
 
 // The 32-bit architectures that are older than 32-bit ids have them under names of their own.
@@ -309,7 +318,7 @@ mod ids {
 fn verify(nr: u32, id: u32) -> Result<(), Code> {
     let (mut real, mut effective, mut saved) = (0_u32, 0_u32, 0_u32);
     // SAFETY: the kernel writes three numbers to the three places given.
-    unsafe { call(nr, &raw mut real as usize, &raw mut effective as usize, &raw mut saved as usize) }?;
+    unsafe { call(nr, [&raw mut real as usize, &raw mut effective as usize, &raw mut saved as usize]) }?;
     if real == id && effective == id && saved == id { Ok(()) } else { Err(Code::PERM) }
 }
 
@@ -326,7 +335,7 @@ pub(crate) fn verify_gid(gid: Gid) -> Result<(), Code> {
 #[inline(always)]
 pub(crate) fn getgroups(list: &mut [Gid]) -> Result<u32, Code> {
     // SAFETY: the kernel writes at most `list.len()` numbers there, which `Gid` is one of.
-    unsafe { call(ids::GETGROUPS, list.len(), list.as_mut_ptr() as usize, 0) }
+    unsafe { call(ids::GETGROUPS, [list.len(), list.as_mut_ptr() as usize]) }
 }
 
 /// This thread, as capget(2) and capset(2) name it.
@@ -334,17 +343,18 @@ const THIS_THREAD: k::__user_cap_header_struct = k::__user_cap_header_struct { v
 
 /// EPERM if the thread has a capability, or one that an execve(2) could bring back.
 pub(crate) fn verify_powerless() -> Result<(), Code> {
-    // Effective, permitted and inheritable: first the lower halves, then the upper ones.
-    let mut sets = [0_u32; 6];
+    // Effective, permitted and inheritable: first the lower halves, then the upper ones. To be zero, they may lie anyhow.
+    let mut sets = [0_u64; 3];
     let mut header = THIS_THREAD;
     // SAFETY: the kernel writes two times three numbers, and the version that it knows if it does not know this one.
-    unsafe { call(k::__NR_capget, &raw mut header as usize, &raw mut sets as usize, 0) }?;
-    if sets.iter().all(|set| *set == 0) { Ok(()) } else { Err(Code::PERM) }
+    unsafe { call(k::__NR_capget, [&raw mut header as usize, &raw mut sets as usize]) }?;
+    let [a, b, c] = sets;
+    if a | b | c == 0 { Ok(()) } else { Err(Code::PERM) }
 }
 
 /// Gives up every capability of the thread.
 pub(crate) fn drop_capabilities() -> Result<(), Code> {
     let mut header = THIS_THREAD;
     // SAFETY: the kernel reads two times three numbers; the header as above.
-    unsafe { call(k::__NR_capset, &raw mut header as usize, from_ref(&[0_u32; 6]) as usize, 0) }.map(drop)
+    unsafe { call(k::__NR_capset, [&raw mut header as usize, from_ref(&[0_u32; 6]) as usize]) }.map(drop)
 }

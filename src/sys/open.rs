@@ -1,11 +1,11 @@
 //! Calls that make a descriptor. rustix has them, with a panic path each, for the number -1.
 
-use super::code::Code;
-use super::kernel::{FCNTL, call, call4};
+use super::code::{Code, answer, number};
+use super::kernel::{FCNTL, call, close, retry};
 use core::ffi::CStr;
 use core::mem::transmute;
 use linux_raw_sys::general as k;
-use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::Pid;
 
@@ -25,20 +25,22 @@ pub(crate) fn borrow(fd: &OwnedFd) -> BorrowedFd<'_> {
 
 /// # Safety
 ///
-/// That of the system call `nr`, which makes a descriptor.
-unsafe fn make(a: usize, b: usize, c: usize, d: usize, nr: u32) -> Result<OwnedFd, Code> {
-    // SAFETY: the caller answers for the call.
-    let made = unsafe { call4(nr, a, b, c, d) }?;
+/// It is the answer of a system call that makes a descriptor.
+#[inline(always)]
+unsafe fn made(answer: Result<u32, Code>) -> Result<OwnedFd, Code> {
     // SAFETY: the kernel has just made it.
-    Ok(unsafe { owned(made) })
+    Ok(unsafe { owned(answer?) })
 }
 
 /// Opens, and never a controlling terminal.
+#[inline(always)]
 pub(crate) fn openat(dir: BorrowedFd<'_>, path: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedFd, Code> {
     let flags = flags.bits() | k::O_NOCTTY | k::O_LARGEFILE;
     let (dir, path) = (dir.as_raw_fd() as usize, path.as_ptr() as usize);
     // SAFETY: the path outlives the call.
-    unsafe { make(dir, path, flags as usize, mode.bits() as usize, k::__NR_openat) }
+    let answer = unsafe { retry(k::__NR_openat, [dir, path, flags as usize, mode.bits() as usize]) };
+    // SAFETY: of that call.
+    unsafe { made(answer) }
 }
 
 /// Opens the directory that the path leads to, above the standard streams and only to go on from it; and the name in it.
@@ -92,33 +94,75 @@ pub(crate) fn open_above_stdio(dir: BorrowedFd<'_>, path: &CStr, flags: OFlags) 
 /// # Safety
 ///
 /// A null follows the path.
+#[inline(always)]
 unsafe fn open(dir: BorrowedFd<'_>, path: *const u8, flags: OFlags) -> Result<OwnedFd, Code> {
-    let flags = flags.bits() | k::O_NOCTTY | k::O_LARGEFILE | k::O_CLOEXEC;
     // SAFETY: the caller vouches for the path.
-    above_stdio(unsafe { make(dir.as_raw_fd() as usize, path as usize, flags as usize, 0o644, k::__NR_openat) }?)
+    let answer = number(unsafe { open_raised(dir.as_raw_fd() as usize, path as usize, flags.bits()) });
+    // SAFETY: of that call.
+    unsafe { made(answer) }
+}
+
+/// # Safety
+///
+/// A null follows the path.
+#[inline(never)]
+unsafe fn open_raised(dir: usize, path: usize, flags: u32) -> i32 {
+    let flags = flags | k::O_NOCTTY | k::O_LARGEFILE | k::O_CLOEXEC;
+    // SAFETY: the caller vouches for the path.
+    let opened = answer(unsafe { retry(k::__NR_openat, [dir, path, flags as usize, 0o644]) });
+    // SAFETY: it is nobody's yet.
+    unsafe { raise(opened) }
 }
 
 pub(crate) fn pidfd_open(pid: Pid) -> Result<OwnedFd, Code> {
     // SAFETY: numbers only.
-    unsafe { make(pid.as_raw_nonzero().get() as usize, 0, 0, 0, k::__NR_pidfd_open) }
-}
-
-/// A duplicate that is none of the standard streams.
-pub(crate) fn dup_above_stdio(fd: BorrowedFd<'_>) -> Result<OwnedFd, Code> {
-    // SAFETY: numbers only.
-    unsafe { make(fd.as_raw_fd() as usize, k::F_DUPFD_CLOEXEC as usize, 3, 0, FCNTL) }
+    let answer = unsafe { call(k::__NR_pidfd_open, [pid.as_raw_nonzero().get() as usize, 0]) };
+    // SAFETY: of that call.
+    unsafe { made(answer) }
 }
 
 /// The descriptor, or if it has landed on 0, 1 or 2 a duplicate above, in its place.
+#[inline(always)]
 pub(crate) fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Code> {
-    if fd.as_raw_fd() > 2 { Ok(fd) } else { dup_above_stdio(borrow(&fd)) }
+    // SAFETY: its owner has given it up.
+    let raised = unsafe { raise(fd.into_raw_fd()) };
+    // SAFETY: that is it, or of a call that has made it.
+    unsafe { made(number(raised)) }
+}
+
+/// [`above_stdio`] of a number; an errno stays what it is.
+///
+/// # Safety
+///
+/// The descriptor is nobody's.
+#[inline(never)]
+unsafe fn raise(fd: RawFd) -> i32 {
+    if !(0..=2).contains(&fd) {
+        return fd;
+    }
+    let above = dup(fd);
+    // SAFETY: the caller vouches for it.
+    let _ = unsafe { close(fd) };
+    above
+}
+
+/// A duplicate that is none of the standard streams.
+#[inline(always)]
+pub(crate) fn dup_above_stdio(fd: BorrowedFd<'_>) -> Result<OwnedFd, Code> {
+    // SAFETY: of a call that has made it.
+    unsafe { made(number(dup(fd.as_raw_fd()))) }
+}
+
+fn dup(fd: RawFd) -> i32 {
+    // SAFETY: numbers only.
+    answer(unsafe { call(FCNTL, [fd as usize, k::F_DUPFD_CLOEXEC as usize, 3]) })
 }
 
 /// The end to read and the end to write, both closed by execve(2).
 pub(crate) fn pipe() -> Result<(OwnedFd, OwnedFd), Code> {
     let mut ends = [0_u32; 2];
     // SAFETY: the kernel writes two numbers there.
-    unsafe { call(k::__NR_pipe2, ends.as_mut_ptr() as usize, k::O_CLOEXEC as usize, 0) }?;
+    unsafe { call(k::__NR_pipe2, [ends.as_mut_ptr() as usize, k::O_CLOEXEC as usize]) }?;
     let [read, write] = ends;
     // SAFETY: the kernel has just made them.
     Ok((unsafe { owned(read) }, unsafe { owned(write) }))

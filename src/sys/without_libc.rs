@@ -20,11 +20,12 @@ mod ids {
 /// # Safety
 ///
 /// With more than one thread, the child calls async-signal-safe functions only.
+#[inline(always)]
 pub(crate) unsafe fn fork() -> Result<Option<Pid>, Code> {
     // All architectures agree on the order of these arguments as long as all but the first are
     // zero; the fifth is not read without a flag that names it.
     // SAFETY: no memory is shared and no stack given: the child goes on in a copy of this one.
-    unsafe { call(k::__NR_clone, k::SIGCHLD as usize, 0, 0) }.map(|pid| Pid::from_raw(pid as i32))
+    unsafe { call(k::__NR_clone, [k::SIGCHLD as usize, 0]) }.map(|pid| Pid::from_raw(pid as i32))
 }
 
 /// The system calls change the calling thread only: a process of several is refused.
@@ -35,7 +36,7 @@ pub(crate) unsafe fn fork() -> Result<Option<Pid>, Code> {
 unsafe fn change_ids(nr: u32, a: usize, b: usize, c: usize) -> Result<(), Code> {
     super::alone()?;
     // SAFETY: the caller answers for the call.
-    unsafe { call(nr, a, b, c) }.map(drop)
+    unsafe { call(nr, [a, b, c]) }.map(drop)
 }
 
 pub(crate) fn setgroups(groups: &[Gid]) -> Result<(), Code> {

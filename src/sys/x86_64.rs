@@ -1,12 +1,13 @@
 //! syscall(2) of `x86_64`: the number and the result in rax; rcx and r11 are lost.
 
+use super::kernel::Register;
 use core::arch::asm;
 
 /// # Safety
 ///
 /// That of the system call `nr`.
-#[inline]
-pub(super) unsafe fn syscall4(a: usize, b: usize, c: usize, d: usize, nr: u32) -> usize {
+#[inline(always)]
+pub(super) unsafe fn syscall(nr: u32, [a, b, c, d]: [Register; 4]) -> usize {
     let ret;
     // SAFETY: the registers are the kernel's convention; the caller answers for the call.
     unsafe {

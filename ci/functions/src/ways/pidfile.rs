@@ -3,7 +3,8 @@
 use super::{Function, LEFT, LOCKED, STREAM_CLOSED, of};
 use crate::stage::alone;
 use crate::surroundings::{PID_FILE, close, held, left_behind, locked, probed, replace};
-use daemon_steps::{Holder, PidFile, holder, open_pid_file, remove_left_over};
+use daemon_steps::{Holder, PidFile, holder, open_pid_file, openat, remove_left_over};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 const REPLACED: &str = "The file was replaced meanwhile";
@@ -12,6 +13,7 @@ const NOT_REMOVED: &str = "The name cannot be removed";
 pub(super) fn functions() -> Vec<Function> {
     vec![
         lock(),
+        lock_at(),
         of("PidFile::claim").main(|| {
             let file = locked();
             alone(|| file.claim()).expect("the claim");
@@ -85,6 +87,29 @@ pub(super) fn functions() -> Vec<Function> {
                 assert_eq!(alone(|| remove_left_over(PID_FILE)), Ok(true));
             }),
     ]
+}
+
+/// [`PidFile::lock_at`] alone, in a directory that was opened before something else was done.
+fn locked_at(before: impl FnOnce()) -> Result<PidFile<'static>, Errno> {
+    let dir = openat(CWD, c"/mnt", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).expect("the directory");
+    before();
+    alone(|| PidFile::lock_at(dir, c"pid"))
+}
+
+fn lock_at() -> Function {
+    of("PidFile::lock_at")
+        .main(|| drop(locked_at(|| ()).expect("the lock")))
+        .when(&[REPLACED], || drop(locked_at(|| ()).expect("the lock")))
+        .meanwhile(libc::SYS_flock, replace)
+        .when(&[STREAM_CLOSED], || drop(locked_at(|| close(0)).expect("the lock")))
+        .when(&[LOCKED], || {
+            held();
+            assert_eq!(locked_at(|| ()).err(), Some(Errno::WOULDBLOCK));
+        })
+        .when(&[LOCKED], || {
+            left_behind();
+            assert_eq!(locked_at(|| ()).err(), Some(Errno::WOULDBLOCK));
+        })
 }
 
 fn lock() -> Function {
