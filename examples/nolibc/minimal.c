@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
-#include <linux/limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -153,42 +152,6 @@ static int close_from(int first)
 
 // The pid file
 
-static int parent(const char *path, struct pid_file *pid_file)
-{
-    const char *rest = path;
-    while (*rest)
-        rest++;
-    if (rest - path >= PATH_MAX)
-        return -ENAMETOOLONG;
-    rest = path;
-    int dir = open_at(AT_FDCWD, *path == '/' ? "/" : ".", O_PATH | O_CLOEXEC);
-    for (;;) {
-        char piece[256];
-        int length = 0, at;
-        while (*rest == '/')
-            rest++;
-        for (at = 0; at < 256 && rest[at]; at++)
-            if ((piece[at] = rest[at]) == '/')
-                length = at;
-        if (length == 0) {
-            if (at > 255)
-                return -ENAMETOOLONG;
-            break;
-        }
-        piece[length] = 0;
-        rest += length;
-        int next = open_at(dir, piece, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        call(dir, 0, 0, 0, SYS_close);
-        if (next < 0)
-            return next;
-        dir = next;
-    }
-    if (rest[0] == 0 || (rest[0] == '.' && (rest[1] == 0 || (rest[1] == '.' && rest[2] == 0))))
-        return -EISDIR;
-    pid_file->name = rest;
-    return pid_file->dir = above_stdio(dir);
-}
-
 static int record_lock(int fd, int command, int at, struct flock *lock)
 {
     *lock = (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = 1};
@@ -258,11 +221,12 @@ static int same(const struct stat *a, const struct stat *b)
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-static int lock(const char *path, struct pid_file *pid_file)
+static int lock_at(int dir, const char *name, struct pid_file *pid_file)
 {
-    int error = parent(path, pid_file);
-    if (error < 0)
-        return error;
+    int error;
+    if (dir < 0)
+        return dir;
+    *pid_file = (struct pid_file){.dir = dir, .name = name};
     unsigned me = call(0, 0, 0, 0, SYS_geteuid);
     for (int tries = 0; tries < 16; tries++) {
         struct stat there, stat;
@@ -545,7 +509,7 @@ static int main_(int argc, char **argv, char **env)
         return 64 + FILL_STDIO;
     if (close_from(3) < 0)
         return 64 + CLOSE_FDS;
-    if (argc < 2 || lock(argv[1], &pid_file) < 0)
+    if (argc < 2 || lock_at(open_at(AT_FDCWD, ".", O_PATH | O_CLOEXEC), argv[1], &pid_file) < 0)
         return 64 + LOCK_PID_FILE;
     if (set_mask(SIG_BLOCK, ~0ul) < 0 || reset_signals() < 0)
         return 64 + RESET_SIGNALS;

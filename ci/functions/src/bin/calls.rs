@@ -19,7 +19,8 @@ use std::time::Duration;
 const MINIMAL: &[&str] = &[
     "fill_stdio",
     "close_from",
-    "PidFile::lock",
+    "openat",
+    "PidFile::lock_at",
     "block_signals",
     "reset_signals",
     "keep_env",

@@ -9,10 +9,10 @@
 use core::mem::ManuallyDrop;
 use daemon_steps::{
     EnvBlock, Fork, Ids, Notifier, Outcome, PidFile, SignalSet, Step, ThinCStr, block_signals, chdir, close_from,
-    drop_privileges, exit, fill_stdio, fork_unchecked, keep_env, ready_pipe, reset_signals, set_signal_mask, setsid, stdio_null,
-    umask, wait_signal,
+    drop_privileges, exit, fill_stdio, fork_unchecked, keep_env, openat, ready_pipe, reset_signals, set_signal_mask, setsid,
+    stdio_null, umask, wait_signal,
 };
-use rustix::fs::Mode;
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Gid, Signal, Uid, geteuid};
 
@@ -37,7 +37,8 @@ fn take_steps(argv: &[Option<ThinCStr<'static>>], env: &EnvBlock<'static>, at: &
     unsafe { close_from(3) }?;
     *at = Step::LockPidFile;
     let path = argv.get(1).copied().flatten().ok_or(Errno::INVAL)?;
-    let file = ManuallyDrop::new(PidFile::lock(path.as_c_str())?);
+    let here = openat(CWD, c".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let file = ManuallyDrop::new(PidFile::lock_at(here, path.as_c_str())?);
     *at = Step::ResetSignals;
     block_signals(SignalSet::ALL)?;
     reset_signals()?;
