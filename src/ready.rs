@@ -161,7 +161,8 @@ impl Waiter {
     /// `ppoll`, `read`; `pidfd_open` of the daemon, and of the process between, and `waitid` of these (5.4; without them an
     /// end is seen only by end-of-file); `wait4`, `close`.
     ///
-    /// * The pipe ends without a word: `readlinkat` of `/proc/self`, `getpid`, `openat`, `read` and `close` of `/proc/PID/stat`.
+    /// * The pipe ends without a word: `openat` and `close` of `/proc`, `readlinkat` of `/proc/self`, `getpid`, `openat`, `read` and `close` of
+    ///   `/proc/PID/stat`.
     /// * The daemon is no child (any more), or has no pidfd: `kill` of signal 0.
     /// * The timeout is over, or what comes is no word: `pidfd_send_signal` (5.1); or `kill`, to a child that is not reaped yet.
     ///

@@ -16,9 +16,3 @@ pub(crate) fn line(mut n: u32, place: &mut [u8; 11]) -> &[u8] {
     // SAFETY: the first digit stands there.
     unsafe { place.get_unchecked(start..) }
 }
-
-/// The number.
-pub(crate) fn digits(n: u32, place: &mut [u8; 11]) -> &[u8] {
-    let line = line(n, place);
-    line.strip_suffix(b"\n").unwrap_or(line)
-}

@@ -100,10 +100,10 @@ pub(crate) fn kill(pidfd: &OwnedFd) -> Result<(), Code> {
 }
 
 /// Where a symlink leads to.
-pub(super) fn readlink(path: &CStr, buffer: &mut [u8]) -> Result<usize, Code> {
-    let (path, place) = (path.as_ptr() as usize, buffer.as_mut_ptr() as usize);
+pub(super) fn readlink(dir: BorrowedFd<'_>, path: &CStr, buffer: &mut [u8]) -> Result<usize, Code> {
+    let (dir, path, place) = (dir.as_raw_fd() as usize, path.as_ptr() as usize, buffer.as_mut_ptr() as usize);
     // SAFETY: the path outlives the call, and the kernel writes at most so many bytes.
-    unsafe { retry(k::__NR_readlinkat, [k::AT_FDCWD as usize, path, place, buffer.len()]) }.map(|length| length as usize)
+    unsafe { retry(k::__NR_readlinkat, [dir, path, place, buffer.len()]) }.map(|length| length as usize)
 }
 
 pub(crate) fn write(fd: RawFd, bytes: &[u8]) -> Result<usize, Code> {

@@ -44,6 +44,6 @@ pub(crate) use kernel::{
     unlink, verify_gid, verify_powerless, verify_uid, write,
 };
 pub(crate) use locks::{Locker, flock, getlk, setlk, setlk_description};
-pub(crate) use open::{above_stdio, borrow, c_str, dup_above_stdio, open_above_stdio, open_parent, openat, pidfd_open, pipe};
+pub(crate) use open::{above_stdio, borrow, dup_above_stdio, open_above_stdio, open_parent, openat, pidfd_open, pipe};
 pub(crate) use process::{exit, fork, libc_signals, setgroups, setresgid, setresuid};
 pub(crate) use stat::has_executed;

@@ -167,11 +167,3 @@ pub(crate) fn pipe() -> Result<(OwnedFd, OwnedFd), Code> {
     // SAFETY: the kernel has just made them.
     Ok((unsafe { owned(read) }, unsafe { owned(write) }))
 }
-
-/// The string that ends at the first null. `from_bytes_until_nul` searches by words, in 150 bytes of code.
-pub(crate) fn c_str(bytes: &[u8]) -> Result<&CStr, Code> {
-    let length = bytes.iter().position(|byte| *byte == 0).ok_or(Code::INVAL)?;
-    let string = bytes.get(..=length).ok_or(Code::INVAL)?;
-    // SAFETY: its first null is its last byte.
-    Ok(unsafe { CStr::from_bytes_with_nul_unchecked(string) })
-}

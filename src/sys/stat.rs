@@ -1,8 +1,10 @@
 //! What `/proc/PID/stat` tells of a process.
 
+use super::borrow;
 use super::code::Code;
-use super::decimal::digits;
-use rustix::fd::AsRawFd;
+use super::decimal::line;
+use core::ffi::CStr;
+use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::{Pid, getpid};
 
@@ -15,26 +17,30 @@ const PF_FORKNOEXEC: u32 = 0x40;
 /// Not inlined, so that the text does not stay on the caller's stack.
 #[inline(never)]
 pub(crate) fn has_executed(pid: Pid) -> Result<bool, Code> {
-    if !shows_us() {
+    let proc = super::openat(CWD, c"/proc", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    if !shows_us(borrow(&proc)) {
         return Err(Code::SRCH);
     }
-    let mut path = [0; 24];
-    let mut line = [0; 11];
-    let parts = b"/proc/".iter().chain(digits(pid.as_raw_nonzero().get() as u32, &mut line)).chain(b"/stat");
-    path.iter_mut().zip(parts).for_each(|(to, from)| *to = *from);
-    let path = super::c_str(&path)?;
+    // The number stands before the slash.
+    let mut path = *b"0123456789/stat\0";
+    let [place @ .., _, _, _, _, _] = &mut path;
+    let start = place.len() - line(pid.as_raw_nonzero().get() as u32, place).len();
+    path[10] = b'/';
+    // SAFETY: the null is at the end, and no other.
+    let path = unsafe { CStr::from_bytes_with_nul_unchecked(path.get_unchecked(start..)) };
     // Up to field 9, with the longest name that there is.
     let mut text = [0; 160];
-    let file = super::openat(CWD, path, OFlags::CLOEXEC, Mode::empty())?;
+    let file = super::openat(borrow(&proc), path, OFlags::CLOEXEC, Mode::empty())?;
     let length = super::read(file.as_raw_fd(), &mut text)?;
     Ok(flags(text.get(..length as usize).unwrap_or_default()) & PF_FORKNOEXEC == 0)
 }
 
-/// Whether `/proc` is that of this pid namespace: its `self` names the asker there.
-fn shows_us() -> bool {
+/// Whether `proc` is that of this pid namespace: its `self` names the asker there.
+fn shows_us(proc: BorrowedFd<'_>) -> bool {
     let mut link = [0; 11];
-    let length = super::readlink(c"/proc/self", &mut link).unwrap_or(0);
-    link.get(..length) == Some(digits(getpid().as_raw_nonzero().get() as u32, &mut [0; 11]))
+    let length = super::readlink(proc, c"self", &mut link).unwrap_or(0);
+    let digits = link.iter().take(length).map(|byte| u32::from(*byte).wrapping_sub(u32::from(b'0')));
+    digits.fold(0, |number: u32, digit| number.wrapping_mul(10).wrapping_add(digit)) == getpid().as_raw_nonzero().get() as u32
 }
 
 /// Field 9. The command's name, field 2, may hold anything: what follows its `)`, the last, is counted.
