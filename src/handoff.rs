@@ -80,8 +80,8 @@ pub fn handoff() -> Result<(), Errno> {
 /// Those of [`handoff`] and of [`ready_pipe`]; in the old process `close`, `rt_sigaction`, `rt_sigprocmask`, `pidfd_open` (5.3;
 /// without it the daemon's end is seen only by end-of-file), `ppoll`, `read`; in the daemon `close`.
 ///
-/// * The daemon ends, or executes a program, before it is ready: `unshare`, `wait4`, `readlinkat` of `/proc/self`, `getpid`, `openat`,
-///   `read` and `close` of `/proc/PID/stat`.
+/// * The daemon ends, or executes a program, before it is ready: `unshare`, `wait4`, `openat` and `close` of `/proc`, `readlinkat` of
+///   `/proc/self`, `getpid`, `openat`, `read` and `close` of `/proc/PID/stat`.
 /// * The timeout is over, or what comes is no word: `kill`.
 ///
 /// See [clone(2)](https://man7.org/linux/man-pages/man2/clone.2.html).

@@ -5,16 +5,15 @@
 
 use crate::error::{Error, Step};
 use crate::sys::{
-    self, Code, TimeLeft, above_stdio, borrow, dup_above_stdio, errno, has_executed, kill, pause, pidfd_open, pipe, poll, read,
-    write,
+    self, Children, Code, TimeLeft, above_stdio, borrow, dup_above_stdio, errno, has_ended, has_executed, kill, pause,
+    pidfd_open, pipe, poll, read, write,
 };
 use core::cell::Cell;
 use core::time::Duration;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpid, getppid, kill_process, kill_process_group,
-    test_kill_process, waitid, waitpgid, waitpid,
+    Pid, Signal, WaitOptions, WaitStatus, getpid, getppid, kill_process, kill_process_group, test_kill_process, waitpgid, waitpid,
 };
 
 /// Makes the pipe between the process that waits and the daemon: before the first fork.
@@ -351,7 +350,7 @@ impl Watched {
     }
 
     fn has_ended(&self) -> bool {
-        match look(WaitId::Pid(self.pid)) {
+        match has_ended(Children::One, self.pid) {
             Ok(ended) => ended,
             Err(_) => is_gone(self.pid),
         }
@@ -390,10 +389,10 @@ impl Watched {
         }
         // First the child, if that is all that is known: it cannot fork any more then, and whom it
         // has forked is in its group.
-        if is_child(WaitId::Pid(self.pid)) {
+        if has_ended(Children::One, self.pid).is_ok() {
             let _ = kill_process(self.pid, Signal::KILL);
         }
-        if is_child(WaitId::Pgid(Some(self.child))) {
+        if has_ended(Children::Group, self.child).is_ok() {
             let _ = kill_process_group(self.child, Signal::KILL);
         }
     }
@@ -403,7 +402,7 @@ impl Watched {
 /// the number may be a stranger's by now.
 fn open_child(pid: Pid) -> Option<OwnedFd> {
     let pidfd = pidfd_open(pid).ok()?;
-    is_child(WaitId::Pid(pid)).then_some(pidfd)
+    has_ended(Children::One, pid).is_ok().then_some(pidfd)
 }
 
 fn ends(pidfd: &OwnedFd, left: &mut TimeLeft) -> bool {
@@ -412,16 +411,6 @@ fn ends(pidfd: &OwnedFd, left: &mut TimeLeft) -> bool {
 
 fn is_gone(pid: Pid) -> bool {
     test_kill_process(pid) == Err(Errno::SRCH)
-}
-
-fn is_child(id: WaitId<'_>) -> bool {
-    look(id).is_ok()
-}
-
-/// Whether the child has ended, without reaping it; an error if it is none.
-fn look(id: WaitId<'_>) -> Result<bool, Errno> {
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    waitid(id, options).map(|ended| ended.is_some())
 }
 
 fn status_of(pid: Pid) -> Option<WaitStatus> {

@@ -60,7 +60,8 @@ fn link_at<'b>(directory: BorrowedFd<'_>, path: &CStr, buffer: &'b mut [u8]) -> 
 
 /// What is in the file, as far as it fits; nothing if it cannot be read.
 fn contents<'b>(directory: BorrowedFd<'_>, path: &CStr, buffer: &'b mut [u8]) -> &'b [u8] {
-    let length = open(directory, path).and_then(|file| retry_on_intr(|| read(borrow(file.as_raw_fd()), &mut *buffer))).unwrap_or(0);
+    let length =
+        open(directory, path).and_then(|file| retry_on_intr(|| read(borrow(file.as_raw_fd()), &mut *buffer))).unwrap_or(0);
     buffer.get(..length).unwrap_or_default()
 }
 

@@ -12,7 +12,9 @@ use daemon_steps::{
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::{Errno, close, fcntl_getfd, retry_on_intr};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpgid, kill_process, kill_process_group, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, getpgid, kill_process, kill_process_group, waitid, waitpid,
+};
 
 /// The pid file is locked by another instance.
 const LOCKED: Error = Step::LockPidFile.failed(Errno::WOULDBLOCK);
@@ -163,7 +165,7 @@ fn abandon(pid: Pid) {
             let _ = kill_process_group(group, Signal::KILL);
         }
         let _ = kill_process(pid, Signal::KILL);
-        let _ = retry_on_intr(|| waitid(WaitId::Pid(pid), WaitIdOptions::EXITED));
+        let _ = retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty()));
     }
 }
 

@@ -5,6 +5,6 @@ use super::kernel::Register;
 /// # Safety
 ///
 /// Never called.
-pub(super) unsafe fn syscall(_: u32, _: [Register; 4]) -> usize {
+pub(super) unsafe fn syscall(_: u32, _: [Register; 5]) -> usize {
     0
 }

@@ -13,7 +13,7 @@ use rustix::process::{Gid, Pid, Uid};
 /// What a system call takes in one register: nothing, if it takes fewer arguments.
 pub(super) type Register = MaybeUninit<usize>;
 
-/// A system call of up to four arguments, none of which the kernel reads beyond those given.
+/// A system call of up to five arguments, none of which the kernel reads beyond those given.
 ///
 /// In place: it loses no register but the answer's, where a function's call loses most.
 ///
@@ -33,21 +33,23 @@ pub(super) unsafe fn call<const N: usize>(nr: u32, arguments: [usize; N]) -> Res
 /// That of the system call `nr` with these arguments.
 #[inline(always)]
 pub(super) unsafe fn retry<const N: usize>(nr: u32, arguments: [usize; N]) -> Result<u32, Code> {
-    let [a, b, c, d] = registers(arguments);
+    const { assert!(N < 5) }
+    let [a, b, c, d, _] = registers(arguments);
     // SAFETY: the caller answers for the call.
     number(unsafe { repeat(a, b, c, d, nr) })
 }
 
 #[inline(always)]
-fn registers<const N: usize>(arguments: [usize; N]) -> [Register; 4] {
-    const { assert!(N <= 4) }
-    let none = Register::uninit();
+fn registers<const N: usize>(arguments: [usize; N]) -> [Register; 5] {
+    const { assert!(N <= 5) }
+    let (none, some) = (Register::uninit(), Register::new);
     match arguments.as_slice() {
-        [] => [none; 4],
-        &[a] => [Register::new(a), none, none, none],
-        &[a, b] => [Register::new(a), Register::new(b), none, none],
-        &[a, b, c] => [Register::new(a), Register::new(b), Register::new(c), none],
-        &[a, b, c, d, ..] => [Register::new(a), Register::new(b), Register::new(c), Register::new(d)],
+        [] => [none; 5],
+        &[a] => [some(a), none, none, none, none],
+        &[a, b] => [some(a), some(b), none, none, none],
+        &[a, b, c] => [some(a), some(b), some(c), none, none],
+        &[a, b, c, d] => [some(a), some(b), some(c), some(d), none],
+        &[a, b, c, d, e, ..] => [some(a), some(b), some(c), some(d), some(e)],
     }
 }
 
@@ -56,7 +58,7 @@ fn registers<const N: usize>(arguments: [usize; N]) -> [Register; 4] {
 unsafe fn repeat(a: Register, b: Register, c: Register, d: Register, nr: u32) -> i32 {
     loop {
         // SAFETY: the caller answers for the call.
-        let answer = unsafe { syscall(nr, [a, b, c, d]) } as i32;
+        let answer = unsafe { syscall(nr, [a, b, c, d, Register::uninit()]) } as i32;
         if answer != -(linux_raw_sys::errno::EINTR as i32) {
             return answer;
         }
@@ -91,6 +93,24 @@ pub(crate) fn empty(file: &OwnedFd) -> Result<(), Code> {
 pub(crate) fn unlink(dir: BorrowedFd<'_>, name: &CStr) -> Result<(), Code> {
     // SAFETY: the name outlives the call.
     unsafe { retry(k::__NR_unlinkat, [dir.as_raw_fd() as usize, name.as_ptr() as usize, 0]) }.map(drop)
+}
+
+/// Which children [`has_ended`] asks about.
+#[derive(Clone, Copy)]
+pub(crate) enum Children {
+    One = k::P_PID as isize,
+    Group = k::P_PGID as isize,
+}
+
+/// Whether the child of this pid, or one of this process group, has ended; it is not reaped. `ECHILD` if there is none.
+#[inline(never)]
+pub(crate) fn has_ended(which: Children, id: Pid) -> Result<bool, Code> {
+    // A siginfo_t, whose first number is the signal's; the kernel leaves zero there if none has ended.
+    let mut info = [0_u32; 32];
+    let (which, id, options) = (which as usize, id.as_raw_nonzero().get() as usize, k::WEXITED | k::WNOHANG | k::WNOWAIT);
+    // SAFETY: the kernel writes one siginfo_t, of 128 bytes; nothing else is asked for.
+    unsafe { call(k::__NR_waitid, [which, id, info.as_mut_ptr() as usize, options as usize, 0]) }?;
+    Ok(info[0] != 0)
 }
 
 /// Sends `SIGKILL` through a pidfd.

@@ -39,9 +39,9 @@ pub(crate) use handoff::{End, Task, Watch, handoff};
 pub(crate) use inode::{Inode, Place};
 use kernel::readlink;
 pub(crate) use kernel::{
-    Change, Disposition, child_subreaper, close, close_range, drop_capabilities, dup3, empty, execve, getdents, getfd, getgroups,
-    hard_limit, kill, read, set_child_subreaper, setsid, sigaction, sigdisposition, sigprocmask, sigtimedwait, tiocnotty, umask,
-    unlink, verify_gid, verify_powerless, verify_uid, write,
+    Change, Children, Disposition, child_subreaper, close, close_range, drop_capabilities, dup3, empty, execve, getdents, getfd,
+    getgroups, hard_limit, has_ended, kill, read, set_child_subreaper, setsid, sigaction, sigdisposition, sigprocmask,
+    sigtimedwait, tiocnotty, umask, unlink, verify_gid, verify_powerless, verify_uid, write,
 };
 pub(crate) use locks::{Locker, flock, getlk, setlk, setlk_description};
 pub(crate) use open::{above_stdio, borrow, dup_above_stdio, open_above_stdio, open_parent, openat, pidfd_open, pipe};
