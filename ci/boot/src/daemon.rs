@@ -55,7 +55,8 @@ impl Promise<'_> {
         tell.is("caught", NO_SIGNAL, process.status("SigCgt"));
     }
 
-    /// 0, 1 and 2 lead to the null device; the pid file and its directory are open; nothing else is.
+    /// 0, 1 and 2 lead to the null device; the pid file is open, and the directory that its name counts from: its own, or where
+    /// the daemon was started; nothing else is.
     fn descriptors(&self, tell: &Teller<'_>, process: &Process) {
         let mut seen = Text::<512>::new();
         // What it has told its word through is closed after that.
@@ -66,6 +67,7 @@ impl Promise<'_> {
                 let counter = match link.as_bytes() {
                     _ if fd <= 2 => return,
                     file if file == self.pid_file.to_bytes() => &mut files,
+                    b"/" => &mut directories,
                     other if other == directory(self.pid_file.to_bytes()) => &mut directories,
                     _ => &mut foreign,
                 };
