@@ -1,6 +1,6 @@
 //! The handoff.
 
-use super::ready::{LATE, SOON, badly, never, well};
+use super::ready::{LATE, SOON, badly, executes, never, well};
 use super::{Function, OVER, UNSHARE, of};
 use crate::hostile::{hide_proc, with_second_thread};
 use crate::stage::alone;
@@ -9,7 +9,6 @@ use crate::surroundings::{
 };
 use daemon_steps::{Notifier, handoff, handoff_until_ready, set_child_subreaper};
 use pidfile_proof::room;
-use pidfile_proof::trace::execute;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, wait};
 use std::time::Duration;
@@ -72,11 +71,6 @@ fn until(act: impl FnOnce(Notifier), timeout: Option<Duration>, status: i32) {
     assert_eq!(old, Some(status));
 }
 
-/// The notifier's descriptors are closed by that.
-fn executes(_: Notifier) {
-    execute(&[c"/bin/sleep", c"1000"].map(Into::into));
-}
-
 fn stays(notifier: Notifier) {
     never(notifier);
     stay();
@@ -137,10 +131,10 @@ fn until_ready() -> Function {
         })
         .when(&[ENDS], || until(drop, None, DAEMON))
         .when(&[ENDS], || until(badly, None, 1))
-        .when(&[ENDS], || until(executes, None, 0))
+        .when(&[ENDS], || until(|_| executes(), None, 0))
         .when(&[ENDS], || {
             hide_proc();
-            until(executes, None, 0);
+            until(|_| executes(), None, 0);
         })
         .when(&[OVER], || until(stays, SOON, 1))
         .when(&[OVER], || {
