@@ -22,7 +22,7 @@ const ENDS: &str = "The daemon ends, or executes a program, before it is ready";
 const DAEMON: i32 = 7;
 
 /// A process moves: the status of the old one. The daemon becomes this one's child.
-fn moves(body: impl FnOnce()) -> Option<i32> {
+pub(super) fn moves(body: impl FnOnce()) -> Option<i32> {
     set_child_subreaper(true).expect("a subreaper");
     reaped(room::fork(|| {
         body();

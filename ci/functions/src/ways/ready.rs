@@ -12,7 +12,7 @@ use rustix::process::getpid;
 use std::time::Duration;
 
 const TOO_FEW: &str = "There are too few descriptors";
-const NO_WORD: &str = "The pipe ends without a word";
+pub(super) const NO_WORD: &str = "The pipe ends without a word";
 const NO_PIDFD: &str = "The daemon is no child (any more), or has no pidfd";
 
 /// What a daemon says that is ready, and stays.
