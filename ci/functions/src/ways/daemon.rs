@@ -93,6 +93,10 @@ pub(super) fn functions() -> Vec<Function> {
                 prepared();
                 daemonized(&Plan { way: Way::HANDOFF, ..plan() });
             })
+            .when(&[HANDOFF, NO_RANGE], || {
+                deny_close_range();
+                daemonized(&Plan { way: Way::HANDOFF, ..plan() });
+            })
             .when(&[HANDOFF], || {
                 without_libc();
                 daemonized(&Plan { way: Way::HANDOFF_OR_FORKS, ..plan() });
