@@ -114,9 +114,14 @@ unsafe fn open_raised(dir: usize, path: usize, flags: u32) -> i32 {
     unsafe { raise(opened) }
 }
 
+/// ESRCH if there is no such process.
 pub(crate) fn pidfd_open(pid: Pid) -> Result<OwnedFd, Code> {
     // SAFETY: numbers only.
-    let answer = unsafe { call(k::__NR_pidfd_open, [pid.as_raw_nonzero().get() as usize, 0]) };
+    let answer = match unsafe { call(k::__NR_pidfd_open, [pid.as_raw_nonzero().get() as usize, 0]) } {
+        // So say kernels (6.1) of one that was reaped, if its number is still a session's or a group's.
+        Err(Code::INVAL) => Err(Code::SRCH),
+        answer => answer,
+    };
     // SAFETY: of that call.
     unsafe { made(answer) }
 }
