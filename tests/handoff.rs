@@ -70,6 +70,7 @@ fn main() {
             test("the_parent_ends_as_the_daemon_says", the_parent_ends_as_the_daemon_says),
             test("the_parent_ends_by_its_terminal_and_runs_no_handler", the_parent_hears_its_terminal),
             test("a_failed_step_is_the_callers_error", a_failed_step_is_the_callers_error),
+            root_test("a_failed_change_of_ids_leaves_the_callers_memory_as_it_was", a_failed_change_of_ids),
             test("a_daemon_that_dies_in_its_steps_is_the_callers_outcome", a_daemon_that_dies_in_its_steps),
             test("a_step_past_the_timeout_is_the_callers_error", a_step_past_the_timeout),
             test("a_daemonized_process_has_moved", a_daemonized_process_has_moved),
@@ -118,7 +119,7 @@ fn raw_call(number: i64, arguments: [usize; 4]) -> i64 {
     unsafe { libc::syscall(number, a, b, c, d) }
 }
 
-/// What the kernel and the C library have for this task.
+/// What the kernel and the C library have for this task, and whether its memory may be dumped.
 fn task() -> String {
     let mut said = String::new();
     let mut stack = MaybeUninit::<libc::stack_t>::uninit();
@@ -134,7 +135,8 @@ fn task() -> String {
     let rseq = std::io::Error::last_os_error().raw_os_error();
     // SAFETY: glibc has the thread's id there.
     let cached = unsafe { tid.read_volatile() } == rustix::thread::gettid().as_raw_nonzero().get();
-    write!(said, "{:p} {} {head:x} {tid:p} {cached} {rseq:?}", stack.ss_sp, stack.ss_size).expect("a string");
+    let dumps = raw_call(libc::SYS_prctl, [libc::PR_GET_DUMPABLE as usize, 0, 0, 0]);
+    write!(said, "{:p} {} {head:x} {tid:p} {cached} {rseq:?} {dumps}", stack.ss_sp, stack.ss_size).expect("a string");
     said
 }
 
@@ -874,6 +876,10 @@ fn daemonizes() {
         "output" => plan.stdio[1] = daemon_steps::Stdio::File(c"/no/such/file", rustix::fs::Mode::empty()),
         "clone" => hostile::deny_if(&[(libc::SYS_clone, Some(GIVE), Errno::AGAIN)]),
         "incomplete" => plan.steps -= Steps::FORK_AGAIN,
+        "privileges" => {
+            plan.steps |= Steps::DROP_PRIVILEGES;
+            hostile::deny(&[(libc::SYS_setresuid, Errno::PERM)]);
+        }
         "refused" => hostile::deny(&[(libc::SYS_unshare, Errno::PERM)]),
         "refused_forks" => {
             hostile::deny(&[(libc::SYS_unshare, Errno::PERM)]);
@@ -903,25 +909,32 @@ fn a_failed_step_is_the_callers_error() {
         ("incomplete", Step::Handoff.failed(Errno::INVAL)),
         ("refused", Step::Handoff.failed(Errno::USERS)),
     ];
-    for (case, error) in cases {
-        let dir = temp_dir();
-        let pid_file = dir.path().join("pid");
-        let mut running = mover("daemonizes").arg(&pid_file).arg(case).start();
-        let pid = running.pid();
-        let seen = || {
-            let sets = ["SigBlk", "SigIgn", "SigCgt", "SigPnd", "ShdPnd"].map(|set| proc::signals(pid, set));
-            let ids = (proc::session(pid), proc::group(pid), proc::terminal(pid));
-            (sets, ids, proc::fds(pid), proc::cwd(pid), proc::umask(pid), proc::children(pid))
-        };
-        assert_eq!(running.hear(), "before");
-        let before = seen();
-        running.step();
-        assert_eq!(running.hear(), described(&Err(error)), "{case}");
-        assert_eq!(running.hear_pid(), pid, "{case}");
-        assert_eq!(running.hear(), "true", "{case}");
-        assert_eq!(seen(), before, "{case}");
-        assert!(!pid_file.exists(), "{case}");
-    }
+    cases.into_iter().for_each(fails_in_its_steps);
+}
+
+/// The groups are the daemon's own, and have been changed by then; the memory is shared with the caller.
+fn a_failed_change_of_ids() {
+    fails_in_its_steps(("privileges", Step::DropPrivileges.failed(Errno::PERM)));
+}
+
+fn fails_in_its_steps((case, error): (&str, Error)) {
+    let dir = temp_dir();
+    let pid_file = dir.path().join("pid");
+    let mut running = mover("daemonizes").arg(&pid_file).arg(case).start();
+    let pid = running.pid();
+    let seen = || {
+        let sets = ["SigBlk", "SigIgn", "SigCgt", "SigPnd", "ShdPnd"].map(|set| proc::signals(pid, set));
+        let ids = (proc::session(pid), proc::group(pid), proc::terminal(pid));
+        (sets, ids, proc::fds(pid), proc::cwd(pid), proc::umask(pid), proc::children(pid))
+    };
+    assert_eq!(running.hear(), "before");
+    let before = seen();
+    running.step();
+    assert_eq!(running.hear(), described(&Err(error)), "{case}");
+    assert_eq!(running.hear_pid(), pid, "{case}");
+    assert_eq!(running.hear(), "true", "{case}");
+    assert_eq!(seen(), before, "{case}");
+    assert!(!pid_file.exists(), "{case}");
 }
 
 /// Daemonizes, and is halted at the change of directory.

@@ -7,8 +7,9 @@ use core::cell::UnsafeCell;
 use core::ffi::c_void;
 use core::mem::MaybeUninit;
 use core::ptr::{from_ref, null_mut};
-use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use linux_raw_sys::general as k;
+use linux_raw_sys::prctl::{PR_GET_DUMPABLE, PR_GET_TID_ADDRESS, PR_SET_DUMPABLE};
 use rustix::fd::RawFd;
 use rustix::io::Errno;
 
@@ -118,7 +119,7 @@ fn has_own_memory() -> Result<(), Errno> {
 fn tid_address() -> Result<*mut i32, Errno> {
     let mut address = null_mut::<i32>();
     // SAFETY: the kernel writes one pointer.
-    let _ = unsafe { call(k::__NR_prctl, linux_raw_sys::prctl::PR_GET_TID_ADDRESS as usize, &raw mut address as usize, 0) };
+    let _ = unsafe { call(k::__NR_prctl, PR_GET_TID_ADDRESS as usize, &raw mut address as usize, 0) };
     if address.is_null() {
         // A C library has one, on a kernel that tells.
         return if cfg!(feature = "std") { Err(Errno::LIBACC) } else { Ok(address) };
@@ -186,6 +187,8 @@ pub(super) struct Shared {
     pub(super) daemon: AtomicI32,
     /// D has left the frame to which P could return.
     left: AtomicBool,
+    /// Whether the memory may be dumped and looked at: that, too, is the memory's, and a change of D's ids takes it.
+    dumpable: AtomicU32,
     watch: UnsafeCell<Option<Watch>>,
     end: UnsafeCell<Option<End>>,
     actions: UnsafeCell<[SigAction; ENDING.len()]>,
@@ -198,6 +201,7 @@ unsafe impl Sync for Shared {}
 static SHARED: Shared = Shared {
     daemon: AtomicI32::new(0),
     left: AtomicBool::new(false),
+    dumpable: AtomicU32::new(0),
     watch: UnsafeCell::new(None),
     end: UnsafeCell::new(None),
     actions: UnsafeCell::new([SigAction::DEFAULT; ENDING.len()]),
@@ -250,6 +254,17 @@ fn exchange_mask(change: Change, mut set: u64) -> Result<u64, Errno> {
     Ok(set)
 }
 
+/// If nobody tells: what nobody can set.
+fn dumpable() -> u32 {
+    // SAFETY: numbers only.
+    unsafe { call(k::__NR_prctl, PR_GET_DUMPABLE as usize, 0, 0) }.unwrap_or(!0)
+}
+
+fn set_dumpable(dumpable: u32) {
+    // SAFETY: numbers only.
+    let _ = unsafe { call(k::__NR_prctl, PR_SET_DUMPABLE as usize, dumpable as usize, 0) };
+}
+
 /// Moves the process: returns in D with none, or in P with an error or with D's end.
 ///
 /// `steps` is called in D, while P can still have its memory back: if it says no, or if D ends in it, P returns. Once it has said yes P only
@@ -264,6 +279,7 @@ pub(crate) unsafe fn handoff(task: &Task, watch: Option<Watch>, steps: &mut dyn 
     // ECHILD stays if somebody kills C.
     SHARED.daemon.store(Errno::CHILD.raw_os_error().wrapping_neg(), Ordering::Relaxed);
     SHARED.left.store(false, Ordering::Relaxed);
+    SHARED.dumpable.store(dumpable(), Ordering::Relaxed);
     // SAFETY: no other move is under way, and P does not watch yet.
     unsafe { *SHARED.watch.get() = watch };
     let mut job = Job { task, mask, steps };
@@ -276,6 +292,7 @@ pub(crate) unsafe fn handoff(task: &Task, watch: Option<Watch>, steps: &mut dyn 
     }
     // P again, the only one in this memory.
     task.enter();
+    set_dumpable(SHARED.dumpable.load(Ordering::Relaxed));
     let _ = exchange_mask(Change::Set, mask);
     super::code::number(ret as i32)?;
     // SAFETY: P's watch is over.
