@@ -553,6 +553,11 @@ fn refused() {
             unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWPID) }.expect("a pid namespace");
             tell(word(handoff()));
         }
+        "denied_rseq" => {
+            hostile::deny(&[(libc::SYS_rseq, Errno::PERM)]);
+            tell(word(handoff()));
+            return;
+        }
         "robust" => {
             hostile::deny(&[(libc::SYS_get_robust_list, Errno::PERM)]);
             tell(word(handoff()));
@@ -576,6 +581,7 @@ fn each_precondition_has_an_errno() {
         ("unshare_and_thread", Errno::BUSY),
         ("library", Errno::LIBACC),
         ("robust", Errno::PERM),
+        ("denied_rseq", Errno::ADDRINUSE),
         ("a parent that waits", Errno::USERS),
     ];
     for (case, errno) in cases {
@@ -812,11 +818,12 @@ fn the_parent_ends_as_the_daemon_says() {
     }
 }
 
-/// Waits with handlers, which must not run in the parent, and with signals blocked.
+/// Waits with handlers, which must not run in the parent, and with signals blocked; one more is ignored.
 fn hears() {
     let caught = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1, libc::SIGALRM];
     caught.into_iter().for_each(handle);
-    daemon_steps::ignore_signal(Signal::QUIT).expect("ignore");
+    daemon_steps::ignore_signal(Signal::from_named_raw(argument(1).parse().expect("a number")).expect("a signal"))
+        .expect("ignore");
     block_signals(SignalSet::from(Signal::TERM)).expect("block");
     let notifier = handoff_until_ready(None).expect("moved");
     tell(std::process::id());
@@ -827,14 +834,14 @@ fn hears() {
 }
 
 fn the_parent_hears_its_terminal() {
-    for ending in [Signal::INT, Signal::TERM, Signal::HUP] {
-        let mut fixture = mover("hears");
+    for (ending, ignored) in [(Signal::INT, Signal::HUP), (Signal::TERM, Signal::INT), (Signal::HUP, Signal::TERM)] {
+        let mut fixture = mover("hears").arg(ignored.as_raw().to_string());
         // Nobody of an orphaned group stops by SIGTSTP, and the test's own may be one.
         fixture.command.process_group(0);
         let mut running = fixture.start();
         let (daemon, parent) = (running.hear_pid(), running.pid());
-        until("the parent listens", || proc::signals(parent, "SigBlk") & 1 << (libc::SIGTERM - 1) == 0);
-        for other in [Signal::USR1, Signal::ALARM, Signal::QUIT, Signal::CHILD, Signal::WINCH] {
+        until("the parent listens", || proc::signals(parent, "SigBlk") & 1 << (ending.as_raw() - 1) == 0);
+        for other in [Signal::USR1, Signal::ALARM, Signal::QUIT, Signal::CHILD, Signal::WINCH, ignored] {
             signal(parent, other);
         }
         assert!(proc::signals(parent, "ShdPnd") & 1 << (libc::SIGUSR1 - 1) != 0);
@@ -844,7 +851,7 @@ fn the_parent_hears_its_terminal() {
         signal(parent, ending);
         assert_eq!(running.status().signal(), Some(ending.as_raw()));
         // The daemon is left alone, with its handlers.
-        assert_ne!(proc::signals(daemon, "SigCgt") & 1 << (libc::SIGINT - 1), 0);
+        assert_ne!(proc::signals(daemon, "SigCgt") & 1 << (ending.as_raw() - 1), 0);
         running.step();
         assert_eq!(running.hear(), "0");
     }

@@ -239,8 +239,8 @@ pub(crate) struct End {
 }
 
 /// What P hears while it watches, with the default disposition unless it is ignored: a terminal's keys, and who wants it to end.
-/// All else stays blocked: a handler is D's code by now.
-const ENDING: [u32; 5] = [k::SIGHUP, k::SIGINT, k::SIGQUIT, k::SIGTERM, k::SIGTSTP];
+/// All else stays blocked: a handler is D's code by now, and a core dump is of D's memory, if it does not end D.
+const ENDING: [u32; 4] = [k::SIGHUP, k::SIGINT, k::SIGTERM, k::SIGTSTP];
 
 struct Job<'a> {
     task: &'a Task,
