@@ -11,7 +11,7 @@ use daemon_steps::{
     exit_status, fork, handoff, handoff_until_ready, reap, set_child_subreaper, stdio_fd,
 };
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions, kill_process, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -48,6 +48,7 @@ fn main() {
             ("hears", hears),
             ("daemonizes", daemonizes),
             ("daemonizes_halted", daemonizes_halted),
+            ("halts_everywhere", halts_everywhere),
             ("storm", storm),
         ],
         vec![
@@ -69,12 +70,14 @@ fn main() {
             test("a_parent_killed_in_its_sleep_is_not_missed", a_parent_killed_in_its_sleep),
             test("the_parent_ends_as_the_daemon_says", the_parent_ends_as_the_daemon_says),
             test("the_parent_ends_by_its_terminal_and_runs_no_handler", the_parent_hears_its_terminal),
+            test("the_parent_ends_by_a_key_of_its_terminal", the_parent_ends_by_a_key),
             test("a_failed_step_is_the_callers_error", a_failed_step_is_the_callers_error),
             root_test("a_failed_change_of_ids_leaves_the_callers_memory_as_it_was", a_failed_change_of_ids),
             test("a_daemon_that_dies_in_its_steps_is_the_callers_outcome", a_daemon_that_dies_in_its_steps),
             test("a_step_past_the_timeout_is_the_callers_error", a_step_past_the_timeout),
             test("a_daemonized_process_has_moved", a_daemonized_process_has_moved),
             test("where_it_is_refused_the_plan_may_allow_forks", the_plan_may_allow_forks),
+            test("a_signal_at_each_call_is_handled_by_the_daemon_alone", signals_at_each_call),
             test("signals_in_every_phase", signals_in_every_phase),
         ],
     );
@@ -87,9 +90,13 @@ fn mover(name: &str) -> support::Fixture {
 }
 
 static HANDLED: AtomicU32 = AtomicU32::new(0);
+/// In which process, the first few times.
+static HANDLED_BY: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
 
 extern "C" fn count(_: i32) {
-    HANDLED.fetch_add(1, Ordering::Relaxed);
+    if let Some(by) = HANDLED_BY.get(HANDLED.fetch_add(1, Ordering::Relaxed) as usize) {
+        by.store(std::process::id(), Ordering::Relaxed);
+    }
 }
 
 /// Has the signal counted, on the alternate stack.
@@ -334,12 +341,14 @@ fn cpus() -> bool {
 fn the_library_works_afterwards() {
     let (told, status) = mover("lives_on").run();
     let owner_died = libc::EOWNERDEAD;
+    // A static glibc runs the destructors of other threads only, moved or not.
+    let last = if cfg!(target_feature = "crt-static") { "" } else { "the main thread's\n" };
     let lines = [
         "a thread's\n".repeat(4),
         "5\n7\n".into(),
         "[0, 0, 0, 0]\n".repeat(2),
         format!("[0, 0, {owner_died}, 0]\n").repeat(2),
-        format!("3\n{}\ntrue\nthe main thread's\n", libc::SIGALRM),
+        format!("3\n{}\ntrue\n{last}", libc::SIGALRM),
     ];
     assert_eq!((told, status.code()), (lines.concat(), Some(0)));
 }
@@ -857,6 +866,28 @@ fn the_parent_hears_its_terminal() {
     }
 }
 
+/// Control and C.
+fn the_parent_ends_by_a_key() {
+    let (keys, terminal) = support::tty::terminal();
+    let mut fixture = mover("hears").arg(libc::SIGHUP.to_string());
+    let its_terminal = terminal.as_raw_fd();
+    // SAFETY: both calls are async-signal-safe; the terminal stays open until after the start.
+    unsafe {
+        fixture.command.pre_exec(move || {
+            let led = libc::setsid() >= 0 && libc::ioctl(its_terminal, libc::TIOCSCTTY, 0) == 0;
+            if led { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        });
+    }
+    let mut running = fixture.start();
+    let (daemon, parent) = (running.hear_pid(), running.pid());
+    until("the parent listens", || proc::signals(parent, "SigBlk") & 1 << (libc::SIGINT - 1) == 0);
+    assert!(proc::terminal(parent) != 0 && proc::terminal(daemon) == 0);
+    rustix::io::write(&keys, b"\x03").expect("a key");
+    assert_eq!(running.status().signal(), Some(libc::SIGINT));
+    running.step();
+    assert_eq!(running.hear(), "0");
+}
+
 // The composition
 
 fn described(result: &Result<Detached<'_>, Error>) -> String {
@@ -1023,6 +1054,81 @@ fn the_plan_may_allow_forks() {
 }
 
 // Signals
+
+/// What P, C and D call.
+const CALLS: [i64; 13] = [
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_set_tid_address,
+    libc::SYS_set_robust_list,
+    libc::SYS_rseq,
+    libc::SYS_clone,
+    libc::SYS_setsid,
+    libc::SYS_exit_group,
+    libc::SYS_wait4,
+    libc::SYS_sigaltstack,
+    libc::SYS_close,
+    libc::SYS_rt_sigaction,
+    libc::SYS_pidfd_open,
+    libc::SYS_ppoll,
+];
+
+/// Moves, halted at each call; whoever is gets a signal there, if it is blocked. Tells `PID CALL BLOCKED` of each.
+fn halts_everywhere() {
+    set_child_subreaper(true).expect("a subreaper");
+    let number = argument(1).parse().expect("a number");
+    handle(number);
+    let sent = Signal::from_named_raw(number).expect("a signal");
+    let (mut halt, parent) = Halt::only(&CALLS, || {
+        let notifier = handoff_until_ready(None).expect("moved");
+        let by: Vec<_> = HANDLED_BY.iter().map(|by| by.load(Ordering::Relaxed)).filter(|by| *by != 0).collect();
+        tell(format!("{} handled {by:?}", std::process::id()));
+        notifier.ready().expect("ready, whoever hears it");
+        wait_end_of_test();
+    });
+    tell(parent.as_raw_nonzero());
+    while let Some(halted) = halt.next() {
+        let blocked = proc::signals(halted.pid, "SigBlk") & 1 << (number - 1) != 0;
+        if blocked {
+            signal(halted.pid, sent);
+        }
+        tell(format!("{} {} {blocked}", halted.pid, halted.call));
+        halt.go(halted);
+    }
+    let (_, status) = rustix::process::waitpid(Some(parent), WaitOptions::empty()).expect("an end").expect("one");
+    tell(format!("{:?} {:?}", status.exit_status(), status.terminating_signal()));
+}
+
+fn signals_at_each_call() {
+    for (sent, end) in [(libc::SIGUSR1, "Some(0) None".into()), (libc::SIGTERM, format!("None Some({})", libc::SIGTERM))] {
+        let mut running = mover("halts_everywhere").arg(sent.to_string()).start();
+        let parent = running.hear();
+        let mut lines = Vec::new();
+        let daemon = loop {
+            let line = running.hear();
+            if let Some((daemon, by)) = line.split_once(" handled ") {
+                // Once: they are no more than one until it is handled.
+                assert_eq!(by, format!("[{daemon}]"));
+                break daemon.to_string();
+            }
+            lines.push(line);
+        };
+        running.release();
+        let rest = running.hear_all();
+        lines.extend(rest.lines().map(String::from));
+        assert_eq!(lines.pop(), Some(end));
+        let hit = |call: i64, by: &dyn Fn(&str) -> bool| {
+            let hit = |line: &String| line.split_once(' ').is_some_and(|(pid, at)| by(pid) && at == format!("{call} true"));
+            assert!(lines.iter().any(hit), "{sent} at {call}: {lines:?}");
+        };
+        let (own, between) = (|pid: &str| pid == parent, |pid: &str| pid != parent && pid != daemon);
+        [libc::SYS_clone, libc::SYS_wait4, libc::SYS_close, libc::SYS_rt_sigaction].into_iter().for_each(|call| hit(call, &own));
+        [libc::SYS_setsid, libc::SYS_clone, libc::SYS_exit_group].into_iter().for_each(|call| hit(call, &between));
+        hit(libc::SYS_rt_sigprocmask, &|pid| pid == daemon);
+        if sent == libc::SIGUSR1 {
+            [libc::SYS_pidfd_open, libc::SYS_ppoll, libc::SYS_exit_group].into_iter().for_each(|call| hit(call, &own));
+        }
+    }
+}
 
 /// How many processes move: ten thousand take minutes.
 fn rounds() -> u32 {
