@@ -51,36 +51,43 @@ fn main() {
             ("halts_everywhere", halts_everywhere),
             ("storm", storm),
         ],
-        vec![
-            test("the_daemon_is_a_new_process_in_a_session_it_does_not_lead", the_daemon_is_new),
-            test("mask_handlers_and_descriptors_are_as_before", mask_handlers_and_descriptors_are_as_before),
-            test("what_the_library_keeps_for_a_thread_works_afterwards", the_library_works_afterwards),
-            test("a_robust_mutex_is_given_up_by_the_daemons_end", a_robust_mutex_is_given_up),
-            test("the_parents_end_gives_up_no_mutex", the_parents_end_gives_up_no_mutex),
-            test("the_parent_writes_no_processor_into_the_daemons_memory", the_parent_writes_no_processor),
-            test("abort_ends_the_daemon_by_its_signal", abort_ends_the_daemon_by_its_signal),
-            test("a_stack_overflow_is_told_as_such", a_stack_overflow_is_told_as_such),
-            test("a_gigabyte_stays_where_it_is", a_gigabyte_stays_where_it_is),
-            test("each_precondition_has_an_errno", each_precondition_has_an_errno),
-            root_test("a_new_pid_namespace_is_refused", a_new_pid_namespace_is_refused),
-            test("a_refused_process_can_move_later", a_refused_process_can_move_later),
-            test("a_failed_call_changes_nothing", a_failed_call_changes_nothing),
-            test("killed_between_the_clones_the_caller_hears_of_it", killed_between_the_clones),
-            test("killed_after_the_clones_nobody_minds", killed_after_the_clones),
-            test("a_parent_killed_in_its_sleep_is_not_missed", a_parent_killed_in_its_sleep),
-            test("the_parent_ends_as_the_daemon_says", the_parent_ends_as_the_daemon_says),
-            test("the_parent_ends_by_its_terminal_and_runs_no_handler", the_parent_hears_its_terminal),
-            test("the_parent_ends_by_a_key_of_its_terminal", the_parent_ends_by_a_key),
-            test("a_failed_step_is_the_callers_error", a_failed_step_is_the_callers_error),
-            root_test("a_failed_change_of_ids_leaves_the_callers_memory_as_it_was", a_failed_change_of_ids),
-            test("a_daemon_that_dies_in_its_steps_is_the_callers_outcome", a_daemon_that_dies_in_its_steps),
-            test("a_step_past_the_timeout_is_the_callers_error", a_step_past_the_timeout),
-            test("a_daemonized_process_has_moved", a_daemonized_process_has_moved),
-            test("where_it_is_refused_the_plan_may_allow_forks", the_plan_may_allow_forks),
-            test("a_signal_at_each_call_is_handled_by_the_daemon_alone", signals_at_each_call),
-            test("signals_in_every_phase", signals_in_every_phase),
-        ],
+        tests(),
     );
+}
+
+fn tests() -> Vec<libtest_mimic::Trial> {
+    if cfg!(target_env = "musl") {
+        return vec![test("another_library_than_glibc_is_refused_or_forks", another_library)];
+    }
+    vec![
+        test("the_daemon_is_a_new_process_in_a_session_it_does_not_lead", the_daemon_is_new),
+        test("mask_handlers_and_descriptors_are_as_before", mask_handlers_and_descriptors_are_as_before),
+        test("what_the_library_keeps_for_a_thread_works_afterwards", the_library_works_afterwards),
+        test("a_robust_mutex_is_given_up_by_the_daemons_end", a_robust_mutex_is_given_up),
+        test("the_parents_end_gives_up_no_mutex", the_parents_end_gives_up_no_mutex),
+        test("the_parent_writes_no_processor_into_the_daemons_memory", the_parent_writes_no_processor),
+        test("abort_ends_the_daemon_by_its_signal", abort_ends_the_daemon_by_its_signal),
+        test("a_stack_overflow_is_told_as_such", a_stack_overflow_is_told_as_such),
+        test("a_gigabyte_stays_where_it_is", a_gigabyte_stays_where_it_is),
+        test("each_precondition_has_an_errno", each_precondition_has_an_errno),
+        root_test("a_new_pid_namespace_is_refused", a_new_pid_namespace_is_refused),
+        test("a_refused_process_can_move_later", a_refused_process_can_move_later),
+        test("a_failed_call_changes_nothing", a_failed_call_changes_nothing),
+        test("killed_between_the_clones_the_caller_hears_of_it", killed_between_the_clones),
+        test("killed_after_the_clones_nobody_minds", killed_after_the_clones),
+        test("a_parent_killed_in_its_sleep_is_not_missed", a_parent_killed_in_its_sleep),
+        test("the_parent_ends_as_the_daemon_says", the_parent_ends_as_the_daemon_says),
+        test("the_parent_ends_by_its_terminal_and_runs_no_handler", the_parent_hears_its_terminal),
+        test("the_parent_ends_by_a_key_of_its_terminal", the_parent_ends_by_a_key),
+        test("a_failed_step_is_the_callers_error", a_failed_step_is_the_callers_error),
+        root_test("a_failed_change_of_ids_leaves_the_callers_memory_as_it_was", a_failed_change_of_ids),
+        test("a_daemon_that_dies_in_its_steps_is_the_callers_outcome", a_daemon_that_dies_in_its_steps),
+        test("a_step_past_the_timeout_is_the_callers_error", a_step_past_the_timeout),
+        test("a_daemonized_process_has_moved", a_daemonized_process_has_moved),
+        test("where_it_is_refused_the_plan_may_allow_forks", the_plan_may_allow_forks),
+        test("a_signal_at_each_call_is_handled_by_the_daemon_alone", signals_at_each_call),
+        test("signals_in_every_phase", signals_in_every_phase),
+    ]
 }
 
 /// A fixture that can move. Without the feature `std` it must not have the C library's `rseq`.
@@ -99,12 +106,14 @@ extern "C" fn count(_: i32) {
     }
 }
 
-/// Has the signal counted, on the alternate stack.
+/// Has the signal counted, on the alternate stack, which has no room for one handler above another on every processor.
 fn handle(signal: i32) {
     // SAFETY: a plain structure.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = count as *const () as usize;
     action.sa_flags = libc::SA_ONSTACK | libc::SA_RESTART;
+    // SAFETY: the library writes the set.
+    unsafe { libc::sigfillset(&raw mut action.sa_mask) };
     // SAFETY: the handler only counts.
     assert_eq!(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) }, 0);
 }
@@ -913,6 +922,7 @@ fn daemonizes() {
         "directory" => plan.directory = c"/no/such/directory",
         "output" => plan.stdio[1] = daemon_steps::Stdio::File(c"/no/such/file", rustix::fs::Mode::empty()),
         "clone" => hostile::deny_if(&[(libc::SYS_clone, Some(GIVE), Errno::AGAIN)]),
+        "either" => plan.way = Way::HANDOFF_OR_FORKS,
         "incomplete" => plan.steps -= Steps::FORK_AGAIN,
         "privileges" => {
             plan.steps |= Steps::DROP_PRIVILEGES;
@@ -1038,9 +1048,18 @@ fn a_daemonized_process_has_moved() {
     assert_eq!(stack(&std::fs::read_to_string(format!("/proc/{daemon}/maps")).expect("the maps")), stack(&maps));
 }
 
+fn another_library() {
+    fails_in_its_steps(("usual", Step::Handoff.failed(Errno::LIBACC)));
+    forks("either");
+}
+
 fn the_plan_may_allow_forks() {
+    forks("refused_forks");
+}
+
+fn forks(case: &str) {
     let dir = temp_dir();
-    let mut running = mover("daemonizes").arg(dir.path().join("pid")).arg("refused_forks").start();
+    let mut running = mover("daemonizes").arg(dir.path().join("pid")).arg(case).start();
     assert_eq!(running.hear(), "before");
     running.step();
     // Two lines of the daemon's, and two of the caller's, which has its word by then.
