@@ -15,7 +15,7 @@ pub(crate) use crate::sys::{End, Task};
 ///
 /// The daemon is what the caller was: memory (mappings that a fork does not copy, locked pages and memory that a fork wipes, too),
 /// stack, thread-local variables, descriptors, signal mask, handlers and alternate stack. Not with it go, as with fork, record
-/// locks, timers, pending signals, requests of io_uring(7), the parent-death signal, the children and the part of a subreaper; and
+/// locks, timers, pending signals, requests of `io_uring`, the parent-death signal, the children and the part of a subreaper; and
 /// a mutex that names its owner by thread id (recursive, robust, priority-inheriting) must not be locked, or it stays so: not in a
 /// function that dlopen(3) runs. No `pthread_atfork` handler runs: nothing is there twice.
 ///

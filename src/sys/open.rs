@@ -98,7 +98,7 @@ unsafe fn open(dir: BorrowedFd<'_>, path: *const u8, flags: OFlags) -> Result<Ow
     above_stdio(unsafe { make(dir.as_raw_fd() as usize, path as usize, flags as usize, 0o644, k::__NR_openat) }?)
 }
 
-/// ESRCH, too, where the number of a process that was reaped lives on as that of its session or group: older kernels answer EINVAL.
+/// ESRCH, too, where the number of a process that was reaped is still that of its session or group: older kernels say EINVAL.
 pub(crate) fn pidfd_open(pid: Pid) -> Result<OwnedFd, Code> {
     // SAFETY: numbers only.
     let opened = unsafe { make(pid.as_raw_nonzero().get() as usize, 0, 0, 0, k::__NR_pidfd_open) };
