@@ -8,10 +8,10 @@ mod support;
 
 use daemon_steps::{
     CloseFds, Detached, Error, Fork, Plan, SignalSet, Step, Steps, Stream, ThinCStr, Way, block_signals, detach, execve, exit,
-    exit_status, fork, handoff, handoff_until_ready, reap, set_child_subreaper, stdio_fd,
+    exit_status, fork, handoff, handoff_until_ready, reap, set_child_subreaper, setsid, stdio_fd, tiocsctty,
 };
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions, kill_process, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -879,14 +879,9 @@ fn the_parent_hears_its_terminal() {
 fn the_parent_ends_by_a_key() {
     let (keys, terminal) = support::tty::terminal();
     let mut fixture = mover("hears").arg(libc::SIGHUP.to_string());
-    let its_terminal = terminal.as_raw_fd();
-    // SAFETY: both calls are async-signal-safe; the terminal stays open until after the start.
-    unsafe {
-        fixture.command.pre_exec(move || {
-            let led = libc::setsid() >= 0 && libc::ioctl(its_terminal, libc::TIOCSCTTY, 0) == 0;
-            if led { Ok(()) } else { Err(std::io::Error::last_os_error()) }
-        });
-    }
+    let its_terminal = terminal.try_clone().expect("a descriptor");
+    // SAFETY: both calls are async-signal-safe.
+    unsafe { fixture.command.pre_exec(move || Ok(setsid().and_then(|_| tiocsctty(&its_terminal))?)) };
     let mut running = fixture.start();
     let (daemon, parent) = (running.hear_pid(), running.pid());
     until("the parent listens", || proc::signals(parent, "SigBlk") & 1 << (libc::SIGINT - 1) == 0);
@@ -1135,21 +1130,22 @@ fn signals_at_each_call() {
         let rest = running.hear_all();
         lines.extend(rest.lines().map(String::from));
         assert_eq!(lines.pop(), Some(end));
-        let hit = |call: i64, by: &dyn Fn(&str) -> bool| {
-            let hit = |line: &String| line.split_once(' ').is_some_and(|(pid, at)| by(pid) && at == format!("{call} true"));
-            assert!(lines.iter().any(hit), "{sent} at {call}: {lines:?}");
+        let hit = |by: &dyn Fn(&str) -> bool, calls: &[i64]| {
+            for call in calls {
+                let hit = |line: &String| line.split_once(' ').is_some_and(|(pid, at)| by(pid) && at == format!("{call} true"));
+                assert!(lines.iter().any(hit), "{sent} at {call}: {lines:?}");
+            }
         };
-        let (own, between) = (|pid: &str| pid == parent, |pid: &str| pid != parent && pid != daemon);
-        [libc::SYS_clone, libc::SYS_wait4, libc::SYS_close, libc::SYS_rt_sigaction].into_iter().for_each(|call| hit(call, &own));
-        [libc::SYS_setsid, libc::SYS_clone, libc::SYS_exit_group].into_iter().for_each(|call| hit(call, &between));
-        hit(libc::SYS_rt_sigprocmask, &|pid| pid == daemon);
+        hit(&|pid| pid == parent, &[libc::SYS_clone, libc::SYS_wait4, libc::SYS_close, libc::SYS_rt_sigaction]);
+        hit(&|pid| pid != parent && pid != daemon, &[libc::SYS_setsid, libc::SYS_clone, libc::SYS_exit_group]);
+        hit(&|pid| pid == daemon, &[libc::SYS_rt_sigprocmask]);
         if sent == libc::SIGUSR1 {
-            [libc::SYS_pidfd_open, libc::SYS_ppoll, libc::SYS_exit_group].into_iter().for_each(|call| hit(call, &own));
+            hit(&|pid| pid == parent, &[libc::SYS_pidfd_open, libc::SYS_ppoll, libc::SYS_exit_group]);
         }
     }
 }
 
-/// How many processes move: ten thousand take minutes.
+// How many processes move: ten thousand take minutes.
 fn rounds() -> u32 {
     std::env::var("DAEMON_STEPS_HANDOFFS").map_or(200, |rounds| rounds.parse().expect("a number"))
 }
