@@ -49,6 +49,7 @@ fn main() {
             ("daemonizes", daemonizes),
             ("daemonizes_halted", daemonizes_halted),
             ("halts_everywhere", halts_everywhere),
+            ("shows_its_stack", shows_its_stack),
             ("storm", storm),
         ],
         tests(),
@@ -77,6 +78,7 @@ fn tests() -> Vec<libtest_mimic::Trial> {
         test("killed_after_the_clones_nobody_minds", killed_after_the_clones),
         test("a_parent_killed_in_its_sleep_is_not_missed", a_parent_killed_in_its_sleep),
         test("the_parent_ends_as_the_daemon_says", the_parent_ends_as_the_daemon_says),
+        test("the_parents_own_stack_is_used_for_a_small_part", the_parents_own_stack),
         test("the_parent_ends_by_its_terminal_and_runs_no_handler", the_parent_hears_its_terminal),
         test("the_parent_ends_by_a_key_of_its_terminal", the_parent_ends_by_a_key),
         test("a_failed_step_is_the_callers_error", a_failed_step_is_the_callers_error),
@@ -833,6 +835,42 @@ fn the_parent_ends_as_the_daemon_says() {
         }
         running.release();
         wait_end(daemon);
+    }
+}
+
+/// What the parent has used of its own stack when it ends with the status of a daemon that it has waited for.
+fn shows_its_stack() {
+    let (mut halt, parent) = Halt::only(&[libc::SYS_ppoll, libc::SYS_exit_group], || {
+        std::mem::forget(handoff_until_ready(None).expect("moved"));
+        if argument(1) == "executes" {
+            let argv = [c"/bin/sh", c"-c", c"exit 7"].map(|word| Some(ThinCStr::from(word)));
+            let argv: Vec<_> = argv.into_iter().chain([None]).collect();
+            panic!("{}", execve(c"/bin/sh", &argv, &[Cell::new(None)]));
+        }
+        exit(7);
+    });
+    let parent = parent.as_raw_nonzero().get();
+    let mut highest = 0;
+    while let Some(halted) = halt.next() {
+        if halted.pid == parent {
+            highest = highest.max(proc::stack_pointer(parent));
+        }
+        if halted.pid == parent && halted.call == libc::SYS_exit_group {
+            let below = proc::memory(parent, highest - OWN_STACK, OWN_STACK);
+            tell(OWN_STACK - below.iter().take_while(|byte| **byte == 0).count());
+        }
+        halt.go(halted);
+    }
+}
+
+/// The most part of it.
+const OWN_STACK: usize = 7 * 1024;
+
+/// It has no guard: what is below it is other memory of the library.
+fn the_parents_own_stack() {
+    for case in ["exits", "executes"] {
+        let used: usize = mover("shows_its_stack").arg(case).run().0.trim_end().parse().expect("a number");
+        assert!(used > 0 && used < OWN_STACK / 2, "{case}: {used}");
     }
 }
 
