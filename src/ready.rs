@@ -475,7 +475,7 @@ impl Notifier {
     ///
     /// # System calls
     ///
-    /// `write`, `getpid`, two `close`.
+    /// `write`, two `close`.
     ///
     /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html). For an example see [`ready_pipe`].
     pub fn ready(self) -> Result<(), Errno> {
@@ -491,7 +491,7 @@ impl Notifier {
     ///
     /// # System calls
     ///
-    /// `write`, `getpid`, two `close`.
+    /// `write`, two `close`.
     ///
     /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html).
     ///
@@ -531,8 +531,11 @@ impl Notifier {
 
 impl Drop for Notifier {
     fn drop(&mut self) {
+        if self.told.get() {
+            return;
+        }
         let me = getpid();
-        if !self.told.get() && me != self.maker && self.daemon.get().is_none_or(|daemon| daemon == me) {
+        if me != self.maker && self.daemon.get().is_none_or(|daemon| daemon == me) {
             let _ = self.say_failed(Step::Ready.failed(Errno::CANCELED));
         }
     }
