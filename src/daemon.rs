@@ -91,13 +91,13 @@ impl Way {
     /// after `daemonize` has returned in the daemon ([`Notifier::failed`]) cannot be returned: see
     /// [`handoff_until_ready`](crate::handoff_until_ready), and there, too, which signals the caller's process hears meanwhile. The
     /// caller's process exits when the daemon is ready, also with [`detach`].
-    pub const HANDOFF: Self = Self(Some(|plan, daemon, at| {
-        let task = plan.movable(at)?;
-        plan.through_handoff(&task, daemon, at)
+    pub const HANDOFF: Self = Self(Some(|plan, daemon, at| match &plan.movable(at) {
+        Ok(task) => plan.through_handoff(task, daemon, at),
+        Err(errno) => Err(*errno),
     }));
     /// That, or forks where it is refused before anything was tried.
-    pub const HANDOFF_OR_FORKS: Self = Self(Some(|plan, daemon, at| match plan.movable(at) {
-        Ok(task) => plan.through_handoff(&task, daemon, at),
+    pub const HANDOFF_OR_FORKS: Self = Self(Some(|plan, daemon, at| match &plan.movable(at) {
+        Ok(task) => plan.through_handoff(task, daemon, at),
         Err(_) => plan.through_forks(daemon, at),
     }));
 }
@@ -373,23 +373,29 @@ impl<'p> Plan<'_, 'p> {
         let (waiter, notifier) = ready_pipe()?;
         *at = Step::Handoff;
         let mask = block_signals(SignalSet::ALL)?;
-        let steps = |notifier| {
-            daemon.notifier = Some(notifier);
+        let watch = waiter.watch(&notifier, self.timeout);
+        daemon.notifier = Some(notifier);
+        let mut waiter = Some(waiter);
+        let mut steps = || {
+            drop(waiter.take());
             let taken = self.in_daemon(daemon, mask, at);
             told(taken, daemon, *at)
         };
         // SAFETY: all that the steps write to memory is `at`, the environment, and `daemon`: its pid file, whose descriptors are
-        // from before, and may be fewer; and its notifier, which is forgotten.
+        // from before, and may be fewer; and the ends of the pipe, which are forgotten.
         #[allow(unsafe_code)]
-        let moved = unsafe { handoff_steps(task, self.timeout, waiter, notifier, steps) };
+        let moved = unsafe { handoff_steps(task, Some(&watch), &mut steps) };
         if let Ok(None) = moved {
             return Ok(None);
         }
         let _ = set_signal_mask(mask);
-        forget(daemon.notifier.take());
-        let end = moved?;
+        let Ok(Some(end)) = &moved else {
+            daemon.notifier = None;
+            return moved.map(|_| None);
+        };
+        forget((waiter.take(), daemon.notifier.take()));
         *at = Step::Ready;
-        end.map(|end| outcome(&end)).transpose()
+        outcome(end).map(Some)
     }
 
     /// Forks. The child goes on to become the daemon; the caller waits for its word.

@@ -162,7 +162,7 @@ unsafe fn by_proc(first: RawFd, end: RawFd) -> Result<(), Code> {
     // SAFETY: the caller vouches for it.
     unsafe { close(first) }?;
     let proc = sys::openat(CWD, c"/proc/self/fd", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let mut buffer = [MaybeUninit::uninit(); 512];
+    let mut buffer = [MaybeUninit::uninit(); 128];
     loop {
         // The place in this directory is the next number, so that closing those before it skips nothing.
         let mut entries = sys::getdents(&proc, &mut buffer)?;

@@ -1,12 +1,10 @@
 //! Detaching in constant time: the process moves instead of being copied.
 
-use crate::ready::{Notifier, Waiter, exit_status, outcome, ready_pipe};
-use crate::sys::{self, exit};
-use core::mem::forget;
+use crate::ready::{Notifier, ready_pipe};
 use core::time::Duration;
 use rustix::io::Errno;
 
-pub(crate) use crate::sys::{End, Task};
+pub(crate) use crate::sys::{Task, handoff as handoff_steps};
 
 /// Becomes a new process, in the memory of this one: what fork, [`setsid`](crate::setsid) and fork do, without a copy.
 ///
@@ -63,7 +61,7 @@ pub fn handoff() -> Result<(), Errno> {
     let task = Task::movable()?;
     // SAFETY: no step, so nothing is left by one.
     #[allow(unsafe_code)]
-    unsafe { sys::handoff(&task, None, &mut || true) }.map(drop)
+    unsafe { handoff_steps(&task, None, &mut || true) }.map(drop)
 }
 
 /// [`handoff`] whose old process waits for the daemon's word, and exits with it.
@@ -104,47 +102,11 @@ pub fn handoff() -> Result<(), Errno> {
 pub fn handoff_until_ready(timeout: Option<Duration>) -> Result<Notifier, Errno> {
     let task = Task::movable()?;
     let (waiter, notifier) = ready_pipe()?;
-    let mut kept = None;
-    let keep = |notifier| {
-        kept = Some(notifier);
-        true
-    };
-    // SAFETY: after the daemon's end in `keep` this process only exits.
-    #[allow(unsafe_code)]
-    match unsafe { handoff_steps(&task, timeout, waiter, notifier, keep) }? {
-        Some(end) => exit(outcome(&end).map_or(1, exit_status)),
-        None => kept.ok_or(Errno::CANCELED),
-    }
-}
-
-/// The move, with `steps` that the daemon takes first. If they say no, or it ends in them, the old process has its memory back, and
-/// this returns in it how the daemon has ended: for [`outcome`]. Otherwise it returns in the daemon, with none.
-///
-/// # Safety
-///
-/// What `steps` leaves in memory, when it says no and at any moment before, must be sound in the old process. Its descriptors are
-/// those from before the call, without those of `waiter` and `notifier`.
-#[allow(unsafe_code)]
-pub(crate) unsafe fn handoff_steps(
-    task: &Task,
-    timeout: Option<Duration>,
-    waiter: Waiter,
-    notifier: Notifier,
-    steps: impl FnOnce(Notifier) -> bool,
-) -> Result<Option<End>, Errno> {
     let watch = waiter.watch(&notifier, timeout);
-    let mut once = Some((waiter, notifier, steps));
-    let mut steps = || {
-        once.take().is_some_and(|(waiter, notifier, steps)| {
-            drop(waiter);
-            steps(notifier)
-        })
-    };
-    // SAFETY: the caller vouches for the steps. The ends of the pipe are the daemon's; the watch closes the old process's own.
-    let end = unsafe { sys::handoff(task, Some(watch), &mut steps) }?;
-    if end.is_some() {
-        // A daemon that was killed very early has left them here.
-        forget(once);
+    // SAFETY: no step, so nothing is left by one.
+    #[allow(unsafe_code)]
+    match unsafe { handoff_steps(&task, Some(&watch), &mut || true) }? {
+        Some(end) => (watch.exit)(&end),
+        None => Ok(notifier),
     }
-    Ok(end)
 }

@@ -20,15 +20,21 @@ pub(crate) fn alone() -> Result<(), Code> {
 }
 
 /// unshare(2) answers EINVAL to `CLONE_THREAD` in a process of more than one thread and does
-/// nothing in any other. A filter may deny it: then the links of `/proc/self/task` are counted, two and one for each thread.
+/// nothing in any other. A filter may deny it.
 fn is_alone() -> bool {
     // SAFETY: the flag unshares nothing: the call does nothing, or fails.
     match unsafe { call(k::__NR_unshare, k::CLONE_THREAD as usize, 0, 0) } {
         Err(Code::INVAL) => false,
-        Err(_) => {
-            let mut task = Inode::new();
-            task.look(CWD, c"/proc/self/task").is_ok() && task.links() == 3
-        }
+        Err(_) => lists_one(),
         Ok(_) => true,
     }
+}
+
+/// Counts the links of `/proc/self/task`: two, and one for each thread.
+///
+/// Not inlined, so that the kernel's structure does not stay on the stack of who has no need of it.
+#[inline(never)]
+fn lists_one() -> bool {
+    let mut task = Inode::new();
+    task.look(CWD, c"/proc/self/task").is_ok() && task.links() == 3
 }

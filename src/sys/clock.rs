@@ -36,6 +36,7 @@ pub(crate) fn pause() {
 }
 
 /// What is left of a timeout; without one, for ever. The kernel counts it down, where a process waits in [`poll`].
+#[derive(Clone, Copy)]
 pub(crate) struct TimeLeft(Option<k::__kernel_old_timespec>);
 
 impl TimeLeft {

@@ -189,7 +189,8 @@ pub(super) struct Shared {
     left: AtomicBool,
     /// Whether the memory may be dumped and looked at: that, too, is the memory's, and a change of D's ids takes it.
     dumpable: AtomicU32,
-    watch: UnsafeCell<Option<Watch>>,
+    /// If P watches.
+    watch: UnsafeCell<MaybeUninit<Watch>>,
     end: UnsafeCell<Option<End>>,
     actions: UnsafeCell<[SigAction; ENDING.len()]>,
     stack: Stack,
@@ -202,7 +203,7 @@ static SHARED: Shared = Shared {
     daemon: AtomicI32::new(0),
     left: AtomicBool::new(false),
     dumpable: AtomicU32::new(0),
-    watch: UnsafeCell::new(None),
+    watch: UnsafeCell::new(MaybeUninit::uninit()),
     end: UnsafeCell::new(None),
     actions: UnsafeCell::new([SigAction::DEFAULT; ENDING.len()]),
     stack: Stack(UnsafeCell::new(MaybeUninit::uninit())),
@@ -216,6 +217,7 @@ impl Shared {
 }
 
 /// What P watches while it waits for D's word.
+#[derive(Clone, Copy)]
 pub(crate) struct Watch {
     /// The pipe, to be read.
     pub(crate) pipe: RawFd,
@@ -248,12 +250,6 @@ struct Job<'a> {
     steps: &'a mut dyn FnMut() -> bool,
 }
 
-/// Changes the signal mask; the former one.
-fn exchange_mask(change: Change, mut set: u64) -> Result<u64, Errno> {
-    sigprocmask(change, &mut set)?;
-    Ok(set)
-}
-
 /// If nobody tells: what nobody can set.
 fn dumpable() -> u32 {
     // SAFETY: numbers only.
@@ -268,21 +264,25 @@ fn set_dumpable(dumpable: u32) {
 /// Moves the process: returns in D with none, or in P with an error or with D's end.
 ///
 /// `steps` is called in D, while P can still have its memory back: if it says no, or if D ends in it, P returns. Once it has said yes P only
-/// watches, and exits. Without `watch` P exits at once.
+/// watches, and exits. Without `watch` P exits at once. If P returns with D's end, its descriptors of the pipe are closed: forget them.
 ///
 /// # Safety
 ///
-/// What `steps` may leave in memory when D ends in it must be sound for P: of descriptors P has those from before.
-pub(crate) unsafe fn handoff(task: &Task, watch: Option<Watch>, steps: &mut dyn FnMut() -> bool) -> Result<Option<End>, Errno> {
-    let mask = exchange_mask(Change::Block, !0)?;
-    let watcher = if watch.is_some() { watching } else { leaving };
+/// What `steps` may leave in memory when D ends in it must be sound for P: of descriptors P has those from before, but not the pipe's.
+pub(crate) unsafe fn handoff(task: &Task, watch: Option<&Watch>, steps: &mut dyn FnMut() -> bool) -> Result<Option<End>, Errno> {
+    let mut job = Job { task, mask: !0, steps };
+    sigprocmask(Change::Block, &mut job.mask)?;
     // ECHILD stays if somebody kills C.
     SHARED.daemon.store(Errno::CHILD.raw_os_error().wrapping_neg(), Ordering::Relaxed);
     SHARED.left.store(false, Ordering::Relaxed);
     SHARED.dumpable.store(dumpable(), Ordering::Relaxed);
-    // SAFETY: no other move is under way, and P does not watch yet.
-    unsafe { *SHARED.watch.get() = watch };
-    let mut job = Job { task, mask, steps };
+    let watcher = if let Some(watch) = watch {
+        // SAFETY: no other move is under way, and P does not watch yet.
+        unsafe { &mut *SHARED.watch.get() }.write(*watch);
+        watching
+    } else {
+        leaving
+    };
     task.leave();
     // SAFETY: `task` says that this is the only thread, without a shadow stack; all signals are blocked and nothing
     // is registered; `watching` returns when D has gone and not left this frame, `leaving` never.
@@ -293,7 +293,7 @@ pub(crate) unsafe fn handoff(task: &Task, watch: Option<Watch>, steps: &mut dyn 
     // P again, the only one in this memory.
     task.enter();
     set_dumpable(SHARED.dumpable.load(Ordering::Relaxed));
-    let _ = exchange_mask(Change::Set, mask);
+    let _ = sigprocmask(Change::Set, &mut job.mask);
     super::code::number(ret as i32)?;
     // SAFETY: P's watch is over.
     let end = unsafe { *SHARED.end.get() };
@@ -305,8 +305,9 @@ extern "C" fn becoming(job: *mut c_void) {
     // SAFETY: `handoff` passes it, in a frame that stays, and looks at it no more.
     let job = unsafe { &mut *job.cast::<Job<'_>>() };
     job.task.enter();
-    // The same call was granted a moment ago.
-    let _ = exchange_mask(Change::Set, job.mask);
+    // The same call was granted a moment ago. P may need its mask again, in whose place the former one comes.
+    let mut mask = job.mask;
+    let _ = sigprocmask(Change::Set, &mut mask);
     if !(job.steps)() {
         exit(1);
     }
@@ -322,7 +323,9 @@ extern "C" fn leaving() -> isize {
 
 extern "C" fn watching() -> isize {
     // SAFETY: P's alone.
-    let Some(watch) = (unsafe { &mut *SHARED.watch.get() }) else { exit_group(1) };
+    let watch = unsafe { &mut *SHARED.watch.get() };
+    // SAFETY: `handoff` has written it, and nobody else makes a P that watches.
+    let watch = unsafe { watch.assume_init_mut() };
     for fd in watch.notifier {
         // SAFETY: D has them in its own table; P's caller has given them away.
         let _ = unsafe { close(fd) };
@@ -333,7 +336,7 @@ extern "C" fn watching() -> isize {
     if SHARED.left.load(Ordering::Relaxed) {
         (watch.exit)(&end);
     }
-    let _ = exchange_mask(Change::Block, !0);
+    let _ = sigprocmask(Change::Block, &mut !0);
     restore_endings();
     // SAFETY: P's alone.
     unsafe { *SHARED.end.get() = Some(end) };
@@ -357,7 +360,7 @@ fn hear_endings() {
         }
         mask &= !(1 << (signal - 1));
     }
-    let _ = exchange_mask(Change::Set, mask);
+    let _ = sigprocmask(Change::Set, &mut mask);
 }
 
 fn restore_endings() {

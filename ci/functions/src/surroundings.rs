@@ -91,7 +91,13 @@ pub fn held() -> OwnedFd {
     open_pid_file(PID_FILE).expect("the file")
 }
 
-/// The same, but the daemon is dead, and its child keeps the lock.
+/// The same, with nobody behind it.
+pub fn unheld() -> OwnedFd {
+    drop(locked());
+    open_pid_file(PID_FILE).expect("the file")
+}
+
+/// As `held`, but the daemon is dead, and its child keeps the lock.
 pub fn left_behind() -> OwnedFd {
     let daemon = room::fork(|| {
         let file = locked();

@@ -2,8 +2,9 @@
 
 use super::{Function, LEFT, of};
 use crate::stage::alone;
-use crate::surroundings::{held, left_behind};
+use crate::surroundings::{deny, held, left_behind, unheld};
 use daemon_steps::{Holder, Stop, Stopped, signal_holder, stop};
+use rustix::io::Errno;
 use rustix::process::Signal;
 use std::time::Duration;
 
@@ -14,6 +15,15 @@ pub(super) fn functions() -> Vec<Function> {
             .main(|| {
                 let file = held();
                 assert!(matches!(alone(|| signal_holder(&file, Signal::URG)), Ok(Holder::Running(_))));
+            })
+            .main(|| {
+                let file = unheld();
+                assert_eq!(alone(|| signal_holder(&file, Signal::URG)), Ok(Holder::Nobody));
+            })
+            .main(|| {
+                let file = held();
+                deny(libc::SYS_pidfd_send_signal, Errno::SRCH);
+                assert_eq!(alone(|| signal_holder(&file, Signal::URG)), Ok(Holder::Nobody));
             })
             .when(&[LEFT], || {
                 let file = left_behind();
@@ -27,6 +37,14 @@ pub(super) fn functions() -> Vec<Function> {
             .main(|| {
                 let file = held();
                 assert!(matches!(alone(|| stop(&file, &QUICK)), Ok(Stopped::Killed | Stopped::StillRunning)));
+            })
+            .main(|| {
+                let file = held();
+                assert_eq!(alone(|| stop(&file, &Stop { kill: false, ..QUICK })), Ok(Stopped::StillRunning));
+            })
+            .main(|| {
+                let file = unheld();
+                assert_eq!(alone(|| stop(&file, &QUICK)), Ok(Stopped::NotRunning(Holder::Nobody)));
             })
             .when(&[LEFT], || {
                 let file = left_behind();

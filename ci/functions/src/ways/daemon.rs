@@ -1,13 +1,16 @@
 //! The compositions.
 
+use super::handoff::moves;
 use super::ids::nobody;
-use super::{Function, HANDOFF, LOCKED, MISSING, NO_PROC, NO_RANGE, STREAM_CLOSED, UNSHARE, of};
+use super::ready::{NO_WORD, SOON};
+use super::{Function, HANDOFF, LOCKED, MISSING, NO_PROC, NO_RANGE, OVER, STREAM_CLOSED, UNSHARE, of};
 use crate::hostile::hide_proc;
 use crate::stage::alone;
-use crate::surroundings::{PID_FILE, close, deny_close_range, deny_unshare, few_descriptors, held, without_libc};
-use daemon_steps::{CloseFds, Detached, Outcome, Plan, Stdio, Step, Steps, Way, daemonize, detach, exit, setgroups};
+use crate::surroundings::{PID_FILE, close, deny_close_range, deny_unshare, few_descriptors, held, stay, without_libc};
+use daemon_steps::{CloseFds, Detached, Error, Outcome, Plan, Stdio, Step, Steps, Way, daemonize, detach, exit, setgroups};
 use rustix::fs::Mode;
 use rustix::io::Errno;
+use std::time::Duration;
 
 const STEP_FAILS: &str = "A step fails";
 
@@ -49,6 +52,18 @@ fn daemonized(plan: &Plan<'_, '_>) {
     }
 }
 
+/// A daemon that ends, or stays, and says no word.
+fn silent(way: Way, timeout: Option<Duration>, act: fn() -> !) -> Result<Outcome, Error> {
+    let plan = Plan { way, timeout, ..Plan::new(Steps::DAEMON.difference(Steps::READY)) };
+    match alone(|| detach(&plan))? {
+        Detached::Caller(outcome) => Ok(outcome),
+        Detached::Daemon(daemon) => {
+            std::mem::forget(daemon);
+            act()
+        }
+    }
+}
+
 pub(super) fn functions() -> Vec<Function> {
     fn prepared() {
         setgroups(&[nobody().gid]).expect("a group");
@@ -60,6 +75,10 @@ pub(super) fn functions() -> Vec<Function> {
                 daemonized(&plan());
             })
             .main(|| daemonized(&Plan::new(Steps::FOREGROUND)))
+            .main(|| {
+                let lacks = Plan { pid_file: None, ..plan() };
+                assert_eq!(alone(|| daemonize(&lacks)).map(drop), Err(Step::LockPidFile.failed(Errno::INVAL)));
+            })
             .when(&[STEP_FAILS], || {
                 let failed = alone(|| daemonize(&Plan { root: c"/missing", ..plan() })).map(drop);
                 assert_eq!(failed, Err(Step::Chroot.failed(Errno::NOENT)));
@@ -74,6 +93,10 @@ pub(super) fn functions() -> Vec<Function> {
                 prepared();
                 daemonized(&Plan { way: Way::HANDOFF, ..plan() });
             })
+            .when(&[HANDOFF, NO_RANGE], || {
+                deny_close_range();
+                daemonized(&Plan { way: Way::HANDOFF, ..plan() });
+            })
             .when(&[HANDOFF], || {
                 without_libc();
                 daemonized(&Plan { way: Way::HANDOFF_OR_FORKS, ..plan() });
@@ -86,6 +109,21 @@ pub(super) fn functions() -> Vec<Function> {
             .main(|| {
                 prepared();
                 detached(&plan());
+            })
+            .when(&[NO_WORD], || {
+                let ended = silent(Way::FORKS, None, || exit(7));
+                assert!(matches!(ended, Ok(Outcome::Died(Some(_)))), "{ended:?}");
+            })
+            .when(&[OVER], || {
+                assert_eq!(silent(Way::FORKS, SOON, || stay()).map(drop), Err(Step::Ready.failed(Errno::TIMEDOUT)));
+            })
+            .when(&[HANDOFF, NO_WORD], || {
+                let old = moves(|| _ = silent(Way::HANDOFF, None, || exit(7)));
+                assert_eq!(old, Some(7));
+            })
+            .when(&[HANDOFF, OVER], || {
+                let old = moves(|| _ = silent(Way::HANDOFF, SOON, || stay()));
+                assert_eq!(old, Some(1));
             })
             .when(&[NO_RANGE], || {
                 deny_close_range();

@@ -1,7 +1,7 @@
 //! Descriptors.
 
 use super::{Function, MISSING, NO_PROC, NO_RANGE, of};
-use crate::hostile::hide_proc;
+use crate::hostile::{cover, hide_proc};
 use crate::stage::alone;
 use crate::surroundings::{close, deny, deny_close_range, few_descriptors, full_table, keep_open, null};
 use daemon_steps::{close_except, close_from, dup3, fill_stdio, openat};
@@ -28,16 +28,34 @@ fn close_all() -> Result<(), Errno> {
 
 pub(super) fn functions() -> Vec<Function> {
     vec![
-        of("fill_stdio").main(|| alone(fill_stdio).expect("filled")).when(&[MISSING], || {
-            close(0);
-            alone(fill_stdio).expect("filled");
-        }),
+        of("fill_stdio")
+            .main(|| alone(fill_stdio).expect("filled"))
+            .when(&[MISSING], || {
+                close(0);
+                alone(fill_stdio).expect("filled");
+            })
+            .when(&[MISSING], || {
+                (0..3).for_each(close);
+                alone(fill_stdio).expect("filled");
+            })
+            .when(&[MISSING], || {
+                cover(c"/dev");
+                close(1);
+                assert_eq!(alone(fill_stdio), Err(Errno::NOENT));
+            }),
         of("close_from").main(|| close_all().expect("closed")).when(&[NO_RANGE], || {
             deny_close_range();
             close_all().expect("closed");
         }),
         of("close_except")
             .main(|| close_all_but_one().expect("closed"))
+            .main(|| {
+                let (low, between, high) = (null(), null(), null());
+                keep_open(between);
+                let kept = [high.as_fd(), low.as_fd(), high.as_fd()];
+                // SAFETY: nothing here uses one of the others.
+                unsafe { alone(|| close_except(3, kept)) }.expect("closed");
+            })
             .when(&[NO_RANGE], || {
                 deny_close_range();
                 close_all_but_one().expect("closed");
@@ -60,12 +78,21 @@ pub(super) fn functions() -> Vec<Function> {
                 deny(libc::SYS_close, Errno::PERM);
                 assert_eq!(close_all_but_one(), Err(Errno::PERM));
             }),
-        of("openat").main(|| drop(alone(|| openat(CWD, c"/dev/null", OFlags::RDWR, Mode::empty())).expect("a file"))),
+        of("openat").main(|| drop(alone(|| openat(CWD, c"/dev/null", OFlags::RDWR, Mode::empty())).expect("a file"))).main(
+            || {
+                assert_eq!(alone(|| openat(CWD, c"/missing", OFlags::RDWR, Mode::empty())).err(), Some(Errno::NOENT));
+            },
+        ),
         of("dup3")
             .main(|| {
                 let file = null();
                 // SAFETY: nothing here uses the descriptor 30.
                 unsafe { alone(|| dup3(&file, 30, true)) }.expect("a duplicate");
+            })
+            .main(|| {
+                let file = null();
+                // SAFETY: there is no such number.
+                assert_eq!(unsafe { alone(|| dup3(&file, i32::MAX, true)) }, Err(Errno::BADF));
             })
             .when(&[EQUAL], || {
                 let file = null();

@@ -1,6 +1,6 @@
 //! The handoff.
 
-use super::ready::{LATE, SOON, badly, never, well};
+use super::ready::{LATE, SOON, badly, executes, never, well};
 use super::{Function, OVER, UNSHARE, of};
 use crate::hostile::{hide_proc, with_second_thread};
 use crate::stage::alone;
@@ -9,7 +9,6 @@ use crate::surroundings::{
 };
 use daemon_steps::{Notifier, handoff, handoff_until_ready, set_child_subreaper};
 use pidfile_proof::room;
-use pidfile_proof::trace::execute;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, wait};
 use std::time::Duration;
@@ -23,7 +22,7 @@ const ENDS: &str = "The daemon ends, or executes a program, before it is ready";
 const DAEMON: i32 = 7;
 
 /// A process moves: the status of the old one. The daemon becomes this one's child.
-fn moves(body: impl FnOnce()) -> Option<i32> {
+pub(super) fn moves(body: impl FnOnce()) -> Option<i32> {
     set_child_subreaper(true).expect("a subreaper");
     reaped(room::fork(|| {
         body();
@@ -70,11 +69,6 @@ fn until(act: impl FnOnce(Notifier), timeout: Option<Duration>, status: i32) {
         act(alone(|| handoff_until_ready(timeout)).expect("a move"));
     });
     assert_eq!(old, Some(status));
-}
-
-/// The notifier's descriptors are closed by that.
-fn executes(_: Notifier) {
-    execute(&[c"/bin/sleep", c"1000"].map(Into::into));
 }
 
 fn stays(notifier: Notifier) {
@@ -142,10 +136,10 @@ fn until_ready() -> Function {
         })
         .when(&[ENDS], || until(drop, None, DAEMON))
         .when(&[ENDS], || until(badly, None, 1))
-        .when(&[ENDS], || until(executes, None, 0))
+        .when(&[ENDS], || until(|_| executes(), None, 0))
         .when(&[ENDS], || {
             hide_proc();
-            until(executes, None, 0);
+            until(|_| executes(), None, 0);
         })
         .when(&[OVER], || until(stays, SOON, 1))
         .when(&[OVER], || {

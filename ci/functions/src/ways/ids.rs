@@ -21,6 +21,10 @@ pub(super) fn functions() -> Vec<Function> {
         ($name:literal, $act:expr) => {
             of($name)
                 .main(|| alone(|| $act).expect("changed"))
+                .main(|| {
+                    drop_privileges(&Ids { uid: Uid::from_raw(1), gid: Gid::from_raw(1), groups: &[] }).expect("dropped");
+                    assert_eq!(alone(|| $act), Err(Errno::PERM));
+                })
                 .when(&[UNSHARE], || {
                     deny_unshare();
                     alone(|| $act).expect("changed");
@@ -41,6 +45,17 @@ pub(super) fn functions() -> Vec<Function> {
                 let many: Vec<_> = (1..=100).map(Gid::from_raw).collect();
                 alone(|| drop_privileges(&Ids { groups: &many, ..nobody() })).expect("dropped");
             })
+            .main(|| {
+                setgroups(&[nobody().gid]).expect("a group");
+                let few = [1, 2, 3].map(Gid::from_raw);
+                alone(|| drop_privileges(&Ids { groups: &few, ..nobody() })).expect("dropped");
+            })
+            .main(|| {
+                drop_privileges(&nobody()).expect("dropped");
+                let other = Ids { uid: Uid::from_raw(1), ..nobody() };
+                assert_eq!(alone(|| drop_privileges(&other)), Err(Errno::PERM));
+            })
+            .main(|| assert_eq!(alone(|| drop_privileges(&Ids { uid: Uid::ROOT, ..nobody() })), Err(Errno::INVAL)))
             .when(&[UNSHARE], || {
                 setgroups(&[nobody().gid]).expect("a group");
                 deny_unshare();

@@ -2,8 +2,9 @@
 
 use super::{Function, LEFT, LOCKED, STREAM_CLOSED, of};
 use crate::stage::alone;
-use crate::surroundings::{PID_FILE, close, held, left_behind, locked, probed, replace};
+use crate::surroundings::{PID_FILE, close, held, left_behind, locked, probed, reaped, replace, unheld};
 use daemon_steps::{Holder, PidFile, holder, open_pid_file, remove_left_over};
+use pidfile_proof::room;
 use rustix::io::Errno;
 
 const REPLACED: &str = "The file was replaced meanwhile";
@@ -12,18 +13,36 @@ const NOT_REMOVED: &str = "The name cannot be removed";
 pub(super) fn functions() -> Vec<Function> {
     vec![
         lock(),
-        of("PidFile::claim").main(|| {
-            let file = locked();
-            alone(|| file.claim()).expect("the claim");
-        }),
-        of("PidFile::verify").main(|| {
-            let file = locked();
-            alone(|| file.verify()).expect("the same");
-        }),
+        of("PidFile::claim")
+            .main(|| {
+                let file = locked();
+                alone(|| file.claim()).expect("the claim");
+            })
+            .main(|| {
+                let file = locked();
+                file.claim().expect("the claim");
+                let other = room::fork(|| i32::from(alone(|| file.claim()) != Err(Errno::AGAIN)));
+                assert_eq!(reaped(other), Some(0));
+            }),
+        of("PidFile::verify")
+            .main(|| {
+                let file = locked();
+                alone(|| file.verify()).expect("the same");
+            })
+            .main(|| {
+                let file = locked();
+                replace();
+                assert_eq!(alone(|| file.verify()), Err(Errno::STALE));
+            }),
         of("PidFile::remove")
             .main(|| {
                 let file = locked();
                 alone(|| file.remove()).expect("removed");
+            })
+            .main(|| {
+                let file = locked();
+                replace();
+                assert_eq!(alone(|| file.remove()), Err(Errno::STALE));
             })
             .when(&[NOT_REMOVED], || {
                 let mut file = locked();
@@ -44,6 +63,8 @@ pub(super) fn functions() -> Vec<Function> {
                 alone(|| open_pid_file(PID_FILE)).expect("the file");
             })
             .main(|| assert_eq!(alone(|| open_pid_file(PID_FILE)).err(), Some(Errno::NOENT)))
+            .main(|| assert_eq!(alone(|| open_pid_file(c"/mnt/missing/pid")).err(), Some(Errno::NOENT)))
+            .main(|| assert_eq!(alone(|| open_pid_file(c"/mnt")).err(), Some(Errno::ISDIR)))
             .when(&[STREAM_CLOSED], || {
                 drop(locked());
                 close(0);
@@ -53,6 +74,10 @@ pub(super) fn functions() -> Vec<Function> {
             .main(|| {
                 let file = held();
                 assert!(matches!(alone(|| holder(&file)), Ok(Holder::Running(_))));
+            })
+            .main(|| {
+                let file = unheld();
+                assert_eq!(alone(|| holder(&file)), Ok(Holder::Nobody));
             })
             .main(|| {
                 let file = locked();
@@ -74,6 +99,7 @@ pub(super) fn functions() -> Vec<Function> {
                 assert_eq!(alone(|| remove_left_over(PID_FILE)), Ok(false));
             })
             .main(|| assert_eq!(alone(|| remove_left_over(PID_FILE)), Ok(false)))
+            .main(|| assert_eq!(alone(|| remove_left_over(c"/mnt")), Err(Errno::ISDIR)))
             .main(|| {
                 drop(locked());
                 assert_eq!(alone(|| remove_left_over(PID_FILE)), Ok(true));
@@ -115,5 +141,17 @@ fn lock() -> Function {
         .main(|| {
             std::os::unix::fs::symlink("other", "/mnt/pid").expect("a symlink");
             assert_eq!(alone(|| PidFile::lock(PID_FILE)).err(), Some(Errno::LOOP));
+        })
+        .main(|| assert_eq!(alone(|| PidFile::lock(c"/mnt")).err(), Some(Errno::ISDIR)))
+        .main(|| assert_eq!(alone(|| PidFile::lock(c"/mnt/missing/pid")).err(), Some(Errno::NOENT)))
+        .main(|| {
+            drop(locked());
+            std::os::unix::fs::chown("/mnt/pid", Some(1), None).expect("another's");
+            assert_eq!(alone(|| PidFile::lock(PID_FILE)).err(), Some(Errno::PERM));
+        })
+        .main(|| {
+            drop(locked());
+            std::fs::hard_link("/mnt/pid", "/mnt/name").expect("a second name");
+            assert_eq!(alone(|| PidFile::lock(PID_FILE)).err(), Some(Errno::MLINK));
         })
 }

@@ -5,13 +5,14 @@ use crate::hostile::hide_proc;
 use crate::stage::alone;
 use crate::surroundings::{close, daemon, deny, full_table, grandchild, notifier, reaped, wait_until_gone};
 use daemon_steps::{Notifier, Outcome, Step, exit, ready_pipe, set_child_subreaper, wait_newline};
+use pidfile_proof::room;
 use pidfile_proof::trace::execute;
 use rustix::io::Errno;
 use rustix::process::getpid;
 use std::time::Duration;
 
 const TOO_FEW: &str = "There are too few descriptors";
-const NO_WORD: &str = "The pipe ends without a word";
+pub(super) const NO_WORD: &str = "The pipe ends without a word";
 const NO_PIDFD: &str = "The daemon is no child (any more), or has no pidfd";
 
 /// What a daemon says that is ready, and stays.
@@ -28,6 +29,17 @@ pub(super) fn badly(notifier: Notifier) {
 /// What a daemon says that stays silent, with its pipe open.
 pub(super) fn never(notifier: Notifier) {
     std::mem::forget(notifier);
+}
+
+/// What is no word.
+fn never_heard(notifier: &Notifier) {
+    let [pipe, _] = notifier.descriptors();
+    rustix::io::write(pipe, b"what").expect("told");
+}
+
+/// By that its descriptors of the pipe are closed.
+pub(super) fn executes() {
+    execute(&[c"/bin/sleep", c"1000"].map(Into::into));
 }
 
 pub(super) const SOON: Option<Duration> = Some(Duration::from_millis(50));
@@ -48,10 +60,23 @@ pub(super) fn functions() -> Vec<Function> {
                 alone(ready_pipe).expect("a pipe");
             }),
         wait(),
-        of("Waiter::word").main(|| {
-            let (waiter, child) = daemon(well);
-            assert!(matches!(alone(|| waiter.word(child)), Ok(Outcome::Ready(_))));
-        }),
+        of("Waiter::word")
+            .main(|| {
+                let (waiter, child) = daemon(well);
+                assert!(matches!(alone(|| waiter.word(child)), Ok(Outcome::Ready(_))));
+            })
+            .main(|| {
+                let (waiter, child) = daemon(badly);
+                assert!(matches!(alone(|| waiter.word(child)), Ok(Outcome::Failed(_))));
+            })
+            .main(|| {
+                let (waiter, child) = daemon(|_| executes());
+                assert!(matches!(alone(|| waiter.word(child)), Ok(Outcome::Died(None))));
+            })
+            .main(|| {
+                let (waiter, child) = daemon(|notifier| never_heard(&notifier));
+                assert_eq!(alone(|| waiter.word(child)).err(), Some(Errno::PROTO));
+            }),
         of("Notifier::announce").main(|| {
             let (_waiter, notifier) = notifier();
             alone(|| notifier.announce()).expect("told");
@@ -70,6 +95,18 @@ pub(super) fn functions() -> Vec<Function> {
                 let me = getpid();
                 rustix::io::write(&tell, b"early\n").expect("told");
                 assert_eq!(alone(|| wait_newline(&hear, me, None)), Ok(true));
+            })
+            .main(|| {
+                let (hear, tell) = rustix::pipe::pipe().expect("a pipe");
+                rustix::io::write(&tell, b"no newline").expect("told");
+                drop(tell);
+                let me = getpid();
+                assert_eq!(alone(|| wait_newline(&hear, me, LATE)), Ok(false));
+            })
+            .main(|| {
+                let (hear, _tell) = rustix::pipe::pipe().expect("a pipe");
+                let ended = room::fork(|| 0);
+                assert_eq!(alone(|| wait_newline(&hear, ended, None)), Ok(false));
             })
             .main(|| {
                 let (hear, _tell) = rustix::pipe::pipe().expect("a pipe");
@@ -102,15 +139,13 @@ fn wait() -> Function {
             set_child_subreaper(true).expect("a subreaper");
             let (waiter, child) = grandchild(|notifier| {
                 notifier.announce().expect("told");
-                execute(&[c"/bin/sleep", c"1000"].map(Into::into));
+                executes();
             });
             assert!(matches!(alone(|| waiter.wait(child, None)), Ok(Outcome::Ready(_))));
         })
         .when(&[NO_WORD], || {
             hide_proc();
-            let (waiter, child) = daemon(|_| {
-                execute(&[c"/bin/sleep", c"1000"].map(Into::into));
-            });
+            let (waiter, child) = daemon(|_| executes());
             assert!(matches!(alone(|| waiter.wait(child, None)), Ok(Outcome::Ready(_))));
         })
         .when(&[NO_PIDFD], || {
@@ -145,8 +180,7 @@ fn wait() -> Function {
         })
         .when(&[OVER], || {
             let (waiter, child) = daemon(|notifier| {
-                let [pipe, _] = notifier.descriptors();
-                rustix::io::write(pipe, b"what").expect("told");
+                never_heard(&notifier);
                 never(notifier);
             });
             assert_eq!(alone(|| waiter.wait(child, None)).err(), Some(Errno::PROTO));

@@ -2,8 +2,10 @@
 
 use super::{Function, of};
 use crate::stage::alone;
+use crate::surroundings::null;
 use daemon_steps::{EnvBlock, ThinCStr, chdir, chroot, drop_env, fchdir, keep_env, umask};
 use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
 use std::cell::Cell;
 
 pub(super) fn functions() -> Vec<Function> {
@@ -17,11 +19,20 @@ pub(super) fn functions() -> Vec<Function> {
         of("keep_env").main(|| with_env(|block| keep_env(block, &[c"PATH"]))),
         of("drop_env").main(|| with_env(|block| drop_env(block, &[c"PATH"]))),
         of("umask").main(|| assert!(alone(|| umask(Mode::WOTH)).is_ok())),
-        of("chdir").main(|| alone(|| chdir(c"/")).expect("there")),
-        of("fchdir").main(|| {
-            let root = openat(CWD, c"/", OFlags::DIRECTORY, Mode::empty()).expect("the root");
-            alone(|| fchdir(&root)).expect("there");
-        }),
-        of("chroot").main(|| alone(|| chroot(c"/mnt")).expect("a root")),
+        of("chdir")
+            .main(|| alone(|| chdir(c"/")).expect("there"))
+            .main(|| assert_eq!(alone(|| chdir(c"/missing")), Err(Errno::NOENT))),
+        of("fchdir")
+            .main(|| {
+                let root = openat(CWD, c"/", OFlags::DIRECTORY, Mode::empty()).expect("the root");
+                alone(|| fchdir(&root)).expect("there");
+            })
+            .main(|| {
+                let file = null();
+                assert_eq!(alone(|| fchdir(&file)), Err(Errno::NOTDIR));
+            }),
+        of("chroot")
+            .main(|| alone(|| chroot(c"/mnt")).expect("a root"))
+            .main(|| assert_eq!(alone(|| chroot(c"/missing")), Err(Errno::NOENT))),
     ]
 }
