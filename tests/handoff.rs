@@ -1025,8 +1025,8 @@ fn daemonizes_halted() {
     let mut halt = Halt::at(&[libc::SYS_chdir]);
     halt.start(|| {
         handle(libc::SIGUSR1);
-        // The watch blocks it, and the caller hears it afterwards.
-        let timeout = (argument(2) == "late").then(|| Duration::from_millis(50));
+        // The watch blocks it, and the caller hears it afterwards. It is sent before the time is over.
+        let timeout = (argument(2) == "late").then(|| Duration::from_secs(2));
         let result = detach(&Plan { timeout, ..plan });
         tell(format!("{} {}", std::process::id(), described(&result)));
         tell(HANDLED.load(Ordering::Relaxed));

@@ -119,7 +119,11 @@ pub fn children(pid: i32) -> Vec<i32> {
 
 /// Where the stack of a process ends that halts in a system call.
 pub fn stack_pointer(pid: i32) -> usize {
-    let line = fs::read_to_string(format!("/proc/{pid}/syscall")).expect("the process halts");
+    let mut line = String::new();
+    super::until("the process halts", || {
+        line = fs::read_to_string(format!("/proc/{pid}/syscall")).expect("the process is there");
+        line.trim_end() != "running"
+    });
     let number = line.split_whitespace().nth(7).and_then(|number| number.strip_prefix("0x")).expect("a stack pointer");
     usize::from_str_radix(number, 16).expect("hexadecimal")
 }
