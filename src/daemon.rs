@@ -75,7 +75,7 @@ impl Steps {
 
 /// How [`Steps::DETACH`] is done.
 ///
-/// A program that does not name the handoff does not contain it, nor the memory that it keeps: sixteen kilobytes, untouched before.
+/// A program that does not name the handoff does not contain it, nor the memory that it keeps: eight kilobytes, untouched before.
 #[derive(Clone, Copy, Debug)]
 pub struct Way(Option<Through>);
 

@@ -13,11 +13,13 @@ pub(crate) use crate::sys::{Task, handoff as handoff_steps};
 ///
 /// The daemon is what the caller was: memory (mappings that a fork does not copy, locked pages and memory that a fork wipes, too),
 /// stack, thread-local variables, descriptors, signal mask, handlers and alternate stack. Not with it go, as with fork, record
-/// locks, timers, pending signals, the parent-death signal and the children; and a mutex that names its owner by thread id
-/// (recursive, robust, priority-inheriting) must not be locked, or it stays so. No `pthread_atfork` handler runs: nothing is there twice.
+/// locks, timers, pending signals, requests of `io_uring`, the parent-death signal, the children and the part of a subreaper; and
+/// a mutex that names its owner by thread id (recursive, robust, priority-inheriting) must not be locked, or it stays so: not in a
+/// function that dlopen(3) runs. No `pthread_atfork` handler runs: nothing is there twice.
 ///
-/// With the feature `std` the C library must be glibc, and what it has registered for the thread (id, robust list, alternate stack, `rseq`)
-/// is registered anew. Without it a C library in the process is refused, unless it has registered no `rseq`.
+/// With the feature `std` the C library must be glibc, and what it has registered for the thread (id, robust list, alternate
+/// stack, `rseq`) is registered anew. Without it a C library in the process is refused, unless it is glibc and has registered no
+/// `rseq`.
 ///
 /// # Errors
 ///
@@ -28,18 +30,22 @@ pub(crate) use crate::sys::{Task, handoff as handoff_steps};
 ///   found out (`unshare` denied).
 /// * `EOPNOTSUPP`: the thread has a user shadow stack.
 /// * `ELIBACC`: a C library that is not glibc, or a kernel that does not show it (no `CONFIG_CHECKPOINT_RESTORE`).
-/// * `EADDRINUSE`: something else than the C library has registered an `rseq` area.
+/// * `EADDRINUSE`: something else than the C library has registered an `rseq` area, or it could not be found out (`rseq` denied).
 /// * `ENOSYS`: not `x86_64` or `aarch64`.
-/// * `EAGAIN`, `ENOMEM`: as for [`fork`](crate::fork()). `EINVAL`: children are to begin a pid namespace, whose first process has ended now.
+/// * `EAGAIN`, `ENOMEM`: as for [`fork`](crate::fork()).
+/// * `EINVAL`: children are to begin a pid namespace, whose first process has ended now; or, on older kernels, a time namespace,
+///   which else the daemon enters by execve(2) only.
 /// * `ECHILD`: the process between was killed before it had made the daemon.
 /// * `EPERM` or what else a seccomp filter answers.
 ///
 /// # System calls
 ///
-/// `unshare` (2.6.16), which changes nothing here, `prctl(PR_GET_TID_ADDRESS)` (3.5), `get_robust_list`, `sigaltstack`, `rseq` (4.18),
-/// `rt_sigprocmask`, `clone`, `wait4`, `exit_group`; in the process between `setsid`, `clone`, `exit_group`; in the daemon `rt_sigprocmask`.
+/// `unshare` (2.6.16), which changes nothing here, `prctl(PR_GET_TID_ADDRESS)` (3.5), `get_robust_list`, `sigaltstack`, `rseq`
+/// (4.18), `rt_sigprocmask`, `prctl(PR_GET_DUMPABLE)`, `clone`, `wait4`, `exit_group`; in the process between `setsid`, `clone`,
+/// `exit_group`; in the daemon `rt_sigprocmask`. After an error `prctl(PR_SET_DUMPABLE)`.
 ///
-/// * A C library shares the process: `gettid`, and in both the old process and the daemon `set_tid_address`, `set_robust_list`, `rseq`.
+/// * A C library shares the process: `gettid`, and in both the old process and the daemon `set_tid_address`, `set_robust_list`,
+///   `rseq`.
 /// * There is an alternate signal stack: `sigaltstack` in the daemon.
 /// * `unshare` is denied: `newfstatat` of `/proc/self/task`, `ppoll`.
 /// * There is a second thread, or another process with the same memory: `ppoll`, and the same again.
@@ -60,14 +66,16 @@ pub fn handoff() -> Result<(), Errno> {
 
 /// [`handoff`] whose old process waits for the daemon's word, and exits with it.
 ///
-/// Returns in the daemon, with what it is to say the word by: [`Notifier::ready`]. The old process then exits with status 0. When the daemon
-/// ends before that it exits with the daemon's status, as [`exit_status`] has it; after [`Notifier::failed`] with the daemon's, too, or 1:
-/// there is no caller left whom the error could be returned to, because the memory is the daemon's. So the daemon prints it.
+/// Returns in the daemon, with what it is to say the word by: [`Notifier::ready`]. The old process then exits with status 0. When
+/// the daemon ends before that it exits with the daemon's status, as [`exit_status`] has it; after [`Notifier::failed`] with the
+/// daemon's, too, or 1: there is no caller left whom the error could be returned to, because the memory is the daemon's. So the
+/// daemon prints it. Before Linux 5.16 a daemon that dumps core ends the old process by `SIGKILL`: they have the same memory.
 ///
 /// Not more than `timeout`, if there is one: then the daemon is killed, and the status is 1.
 ///
-/// Meanwhile the old process runs no handler: `SIGHUP`, `SIGINT`, `SIGQUIT`, `SIGTERM` and `SIGTSTP` have their default effect unless they
-/// are ignored, also if the caller had blocked them; all others stay pending. One that ends it leaves the daemon to itself.
+/// Meanwhile the old process runs no handler: `SIGHUP`, `SIGINT`, `SIGTERM` and `SIGTSTP` have their default effect unless they are
+/// ignored, also if the caller had blocked them. One that ends it leaves the daemon to itself. All others stay pending, `SIGQUIT`
+/// too: what it dumps would be the daemon's memory, and before 5.16 that would end the daemon.
 ///
 /// # Errors
 ///

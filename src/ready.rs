@@ -472,7 +472,7 @@ impl Notifier {
     ///
     /// # System calls
     ///
-    /// `write`, `getpid`, two `close`.
+    /// `write`, two `close`.
     ///
     /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html). For an example see [`ready_pipe`].
     pub fn ready(self) -> Result<(), Errno> {
@@ -488,7 +488,7 @@ impl Notifier {
     ///
     /// # System calls
     ///
-    /// `write`, `getpid`, two `close`.
+    /// `write`, two `close`.
     ///
     /// See [pipe(7)](https://man7.org/linux/man-pages/man7/pipe.7.html).
     ///
@@ -528,8 +528,11 @@ impl Notifier {
 
 impl Drop for Notifier {
     fn drop(&mut self) {
+        if self.told.get() {
+            return;
+        }
         let me = getpid();
-        if !self.told.get() && me != self.maker && self.daemon.get().is_none_or(|daemon| daemon == me) {
+        if me != self.maker && self.daemon.get().is_none_or(|daemon| daemon == me) {
             let _ = self.say_failed(Step::Ready.failed(Errno::CANCELED));
         }
     }

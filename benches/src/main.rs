@@ -22,6 +22,9 @@ fn main() -> ExitCode {
     let (programs, to) = (Path::new(programs), Path::new(to));
     daemon_steps::set_child_subreaper(true).expect("a subreaper");
     run::kill_on_panic();
+    if !run::go_first() {
+        println!("# not in real time: what else this machine does is measured, too");
+    }
     let mut figures = Figures::new();
     ready::measure(programs, &mut figures);
     calls::count(programs, &mut figures);

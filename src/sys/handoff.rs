@@ -7,8 +7,9 @@ use core::cell::UnsafeCell;
 use core::ffi::c_void;
 use core::mem::MaybeUninit;
 use core::ptr::{from_ref, null_mut};
-use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use linux_raw_sys::general as k;
+use linux_raw_sys::prctl::{PR_GET_DUMPABLE, PR_GET_TID_ADDRESS, PR_SET_DUMPABLE};
 use rustix::fd::RawFd;
 use rustix::io::Errno;
 
@@ -118,7 +119,7 @@ fn has_own_memory() -> Result<(), Errno> {
 fn tid_address() -> Result<*mut i32, Errno> {
     let mut address = null_mut::<i32>();
     // SAFETY: the kernel writes one pointer.
-    let _ = unsafe { call(k::__NR_prctl, [linux_raw_sys::prctl::PR_GET_TID_ADDRESS as usize, &raw mut address as usize]) };
+    let _ = unsafe { call(k::__NR_prctl, [PR_GET_TID_ADDRESS as usize, &raw mut address as usize]) };
     if address.is_null() {
         // A C library has one, on a kernel that tells.
         return if cfg!(feature = "std") { Err(Errno::LIBACC) } else { Ok(address) };
@@ -177,7 +178,7 @@ fn rseq() -> Result<(usize, usize), Errno> {
 #[repr(align(16))]
 struct Stack(UnsafeCell<MaybeUninit<[u8; STACK]>>);
 
-const STACK: usize = 16 * 1024;
+const STACK: usize = 8 * 1024;
 
 /// What P uses when the stack is D's. Of the move under way, and there is one at a time: it begins with one task in this
 /// memory, and until P and C have ended there are more.
@@ -186,6 +187,8 @@ pub(super) struct Shared {
     pub(super) daemon: AtomicI32,
     /// D has left the frame to which P could return.
     left: AtomicBool,
+    /// Whether the memory may be dumped and looked at: that, too, is the memory's, and a change of D's ids takes it.
+    dumpable: AtomicU32,
     /// If P watches.
     watch: UnsafeCell<MaybeUninit<Watch>>,
     end: UnsafeCell<Option<End>>,
@@ -199,6 +202,7 @@ unsafe impl Sync for Shared {}
 static SHARED: Shared = Shared {
     daemon: AtomicI32::new(0),
     left: AtomicBool::new(false),
+    dumpable: AtomicU32::new(0),
     watch: UnsafeCell::new(MaybeUninit::uninit()),
     end: UnsafeCell::new(None),
     actions: UnsafeCell::new([SigAction::DEFAULT; ENDING.len()]),
@@ -237,13 +241,24 @@ pub(crate) struct End {
 }
 
 /// What P hears while it watches, with the default disposition unless it is ignored: a terminal's keys, and who wants it to end.
-/// All else stays blocked: a handler is D's code by now.
-const ENDING: [u32; 5] = [k::SIGHUP, k::SIGINT, k::SIGQUIT, k::SIGTERM, k::SIGTSTP];
+/// All else stays blocked: a handler is D's code by now, and a core dump is of D's memory, if it does not end D.
+const ENDING: [u32; 4] = [k::SIGHUP, k::SIGINT, k::SIGTERM, k::SIGTSTP];
 
 struct Job<'a> {
     task: &'a Task,
     mask: u64,
     steps: &'a mut dyn FnMut() -> bool,
+}
+
+/// If nobody tells: what nobody can set.
+fn dumpable() -> u32 {
+    // SAFETY: numbers only.
+    unsafe { call(k::__NR_prctl, [PR_GET_DUMPABLE as usize]) }.unwrap_or(!0)
+}
+
+fn set_dumpable(dumpable: u32) {
+    // SAFETY: numbers only.
+    let _ = unsafe { call(k::__NR_prctl, [PR_SET_DUMPABLE as usize, dumpable as usize]) };
 }
 
 /// Moves the process: returns in D with none, or in P with an error or with D's end.
@@ -260,6 +275,7 @@ pub(crate) unsafe fn handoff(task: &Task, watch: Option<&Watch>, steps: &mut dyn
     // ECHILD stays if somebody kills C.
     SHARED.daemon.store(Errno::CHILD.raw_os_error().wrapping_neg(), Ordering::Relaxed);
     SHARED.left.store(false, Ordering::Relaxed);
+    SHARED.dumpable.store(dumpable(), Ordering::Relaxed);
     let watcher = if let Some(watch) = watch {
         // SAFETY: no other move is under way, and P does not watch yet.
         unsafe { &mut *SHARED.watch.get() }.write(*watch);
@@ -276,6 +292,7 @@ pub(crate) unsafe fn handoff(task: &Task, watch: Option<&Watch>, steps: &mut dyn
     }
     // P again, the only one in this memory.
     task.enter();
+    set_dumpable(SHARED.dumpable.load(Ordering::Relaxed));
     let _ = sigprocmask(Change::Set, &mut job.mask);
     super::code::number(ret as i32)?;
     // SAFETY: P's watch is over.

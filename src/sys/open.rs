@@ -114,16 +114,12 @@ unsafe fn open_raised(dir: usize, path: usize, flags: u32) -> i32 {
     unsafe { raise(opened) }
 }
 
-/// ESRCH if there is no such process.
+/// ESRCH, too, where the number of a process that was reaped is still that of its session or group: older kernels say EINVAL.
 pub(crate) fn pidfd_open(pid: Pid) -> Result<OwnedFd, Code> {
     // SAFETY: numbers only.
-    let answer = match unsafe { call(k::__NR_pidfd_open, [pid.as_raw_nonzero().get() as usize, 0]) } {
-        // So say kernels (6.1) of one that was reaped, if its number is still a session's or a group's.
-        Err(Code::INVAL) => Err(Code::SRCH),
-        answer => answer,
-    };
+    let answer = unsafe { call(k::__NR_pidfd_open, [pid.as_raw_nonzero().get() as usize, 0]) };
     // SAFETY: of that call.
-    unsafe { made(answer) }
+    unsafe { made(answer.map_err(|code| if code == Code::INVAL { Code::SRCH } else { code })) }
 }
 
 /// The descriptor, or if it has landed on 0, 1 or 2 a duplicate above, in its place.

@@ -5,8 +5,10 @@ use libc::c_long;
 use linux_raw_sys::general as kernel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsRawFd, FromRawFd, OwnedFd};
-use rustix::io::Errno;
+use rustix::io::{Errno, read, write};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 // Calls that some architectures have under another name only.
@@ -192,8 +194,8 @@ impl Halt {
     }
 
     /// Starts a process that acts, and ends; its pid.
-    pub fn start(&mut self, act: impl FnOnce()) -> rustix::process::Pid {
-        let (ended, ends) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe");
+    pub fn start(&mut self, act: impl FnOnce()) -> Pid {
+        let (ended, ends) = pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
         match daemon_steps::fork().expect("a fork") {
             daemon_steps::Fork::Child => {
                 // Without it the kernel lets go of a call that nobody would hear of.
@@ -207,6 +209,26 @@ impl Halt {
                 actor
             }
         }
+    }
+
+    /// Starts a process that acts, halted at calls that this one makes, too: the filter is the actor's own.
+    pub fn only(calls: &[c_long], act: impl FnOnce()) -> (Self, Pid) {
+        let [(ended, ends), (told, tell), (waits, go)] = [(); 3].map(|()| pipe_with(PipeFlags::CLOEXEC).expect("a pipe"));
+        let daemon_steps::Fork::Parent(actor) = daemon_steps::fork().expect("a fork") else {
+            let halt = Self::at(calls);
+            write(&tell, &halt.listener().as_raw_fd().to_ne_bytes()).expect("told");
+            read(&waits, &mut [0][..]).expect("the other has it");
+            drop((halt, ended, told, go));
+            act();
+            daemon_steps::exit(0);
+        };
+        let mut number = [0; 4];
+        assert_eq!(read(&told, &mut number), Ok(4), "the actor has a filter");
+        let process = pidfd_open(actor, PidfdFlags::empty()).expect("the actor");
+        let listener = pidfd_getfd(process, i32::from_ne_bytes(number), PidfdGetfdFlags::empty()).expect("its listener");
+        write(&go, b".").expect("told");
+        drop(ends);
+        (Self { listener: Some(listener), actors: vec![ended] }, actor)
     }
 
     /// The next call that halts; `None` when all actors have ended.

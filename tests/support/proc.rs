@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 /// The fields of `/proc/PID/stat`, counted from 1 as in proc(5).
@@ -114,4 +115,22 @@ pub fn environ(pid: i32) -> Vec<String> {
 pub fn children(pid: i32) -> Vec<i32> {
     let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("the process runs");
     text.split_whitespace().map(|child| child.parse().expect("a pid")).collect()
+}
+
+/// Where the stack of a process ends that halts in a system call.
+pub fn stack_pointer(pid: i32) -> usize {
+    let mut line = String::new();
+    super::until("the process halts", || {
+        line = fs::read_to_string(format!("/proc/{pid}/syscall")).expect("the process is there");
+        line.trim_end() != "running"
+    });
+    let number = line.split_whitespace().nth(7).and_then(|number| number.strip_prefix("0x")).expect("a stack pointer");
+    usize::from_str_radix(number, 16).expect("hexadecimal")
+}
+
+pub fn memory(pid: i32, address: usize, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    let file = fs::File::open(format!("/proc/{pid}/mem")).expect("the process runs");
+    file.read_exact_at(&mut bytes, address as u64).expect("its memory");
+    bytes
 }

@@ -28,7 +28,9 @@ const CALLS: &[(&str, u64)] = calls! {
 /// The commands of those calls that are many in one.
 const FCNTL: &[(&str, u64)] = table!(F_DUPFD_CLOEXEC F_GETFD F_GETLK F_OFD_SETLK F_SETFD F_SETLK);
 const IOCTL: &[(&str, u64)] = table!(TIOCNOTTY TIOCSCTTY);
-const PRCTL: &[(&str, u64)] = table!(PR_GET_CHILD_SUBREAPER PR_GET_TID_ADDRESS PR_SET_CHILD_SUBREAPER PR_SET_NO_NEW_PRIVS);
+const PRCTL: &[(&str, u64)] = table!(
+    PR_GET_CHILD_SUBREAPER PR_GET_DUMPABLE PR_GET_TID_ADDRESS PR_SET_CHILD_SUBREAPER PR_SET_DUMPABLE PR_SET_NO_NEW_PRIVS
+);
 
 fn commands(call: &str) -> Option<(&'static [(&'static str, u64)], usize)> {
     match call {

@@ -120,6 +120,11 @@ fn until_ready() -> Function {
             goes_on();
         })
         .main(|| {
+            without_libc();
+            deny(libc::SYS_setsid, Errno::PERM);
+            assert_eq!(alone(|| handoff_until_ready(None)).map(drop), Err(Errno::PERM));
+        })
+        .main(|| {
             deny(libc::SYS_pidfd_open, Errno::NOSYS);
             until(well, None, 0);
             goes_on();
