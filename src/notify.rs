@@ -1,6 +1,6 @@
 //! What a supervisor is told that has started this process: systemd's datagrams, s6's newline.
 
-use crate::sys::{self, borrow, digits, pipe, readable, write};
+use crate::sys::{self, borrow, line, pipe, readable, write};
 use core::ffi::CStr;
 use core::time::Duration;
 use rustix::fd::{AsRawFd, OwnedFd};
@@ -51,12 +51,13 @@ use rustix::process::Pid;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn sd_notify(socket: &CStr, state: &[u8]) -> Result<(), Errno> {
-    Ok(sys::send(socket, state, None)?)
+    Ok(sys::send(socket, [state, b""], None)?)
 }
 
-/// Tells the service manager that `pid` is the service's main process (`MAINPID=`).
+/// Tells the service manager a `state`, and that `pid` is the service's main process from here on (`MAINPID=`).
 ///
-/// For the process that the manager has started, when the daemon is ready and before this one exits.
+/// For the process that the manager has started, when the daemon is ready and before this one exits. In one datagram: what came
+/// later would come from a process that is not the main one any more.
 ///
 /// # Errors
 ///
@@ -72,19 +73,18 @@ pub fn sd_notify(socket: &CStr, state: &[u8]) -> Result<(), Errno> {
 /// use daemon_steps::*;
 /// # let (socket, waiter, child) = (c"/run/systemd/notify", ready_pipe()?.0, rustix::process::getpid());
 /// if let Outcome::Ready(daemon) = waiter.wait(child, None)? {
-///     sd_notify_main_pid(socket, daemon)?;
-///     sd_notify(socket, b"READY=1")?;
+///     sd_notify_main_pid(socket, b"READY=1", daemon)?;
 ///     sd_notify_barrier(socket, None)?;
 ///     exit(0);
 /// }
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
-pub fn sd_notify_main_pid(socket: &CStr, pid: Pid) -> Result<(), Errno> {
-    let (mut state, mut place) = ([0; 18], [0; 11]);
-    let number = digits(pid.as_raw_nonzero().get() as u32, &mut place);
-    let text = b"MAINPID=".iter().chain(number);
-    state.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
-    sd_notify(socket, state.get(..8 + number.len()).unwrap_or_default())
+pub fn sd_notify_main_pid(socket: &CStr, state: &[u8], pid: Pid) -> Result<(), Errno> {
+    let (mut main, mut place) = (*b"MAINPID=..........\n", [0; 11]);
+    let number = line(pid.as_raw_nonzero().get() as u32, &mut place);
+    let [_, _, _, _, _, _, _, _, rest @ ..] = &mut main;
+    rest.iter_mut().zip(number).for_each(|(to, from)| *to = *from);
+    Ok(sys::send(socket, [main.get(..8 + number.len()).unwrap_or_default(), state], None)?)
 }
 
 /// Waits until the service manager has taken in all that it was told before (`BARRIER=1`).
@@ -118,7 +118,7 @@ pub fn sd_notify_main_pid(socket: &CStr, pid: Pid) -> Result<(), Errno> {
 /// ```
 pub fn sd_notify_barrier(socket: &CStr, timeout: Option<Duration>) -> Result<(), Errno> {
     let (read_end, write_end) = pipe()?;
-    sys::send(socket, b"BARRIER=1", Some(borrow(&write_end)))?;
+    sys::send(socket, [b"BARRIER=1", b""], Some(borrow(&write_end)))?;
     drop(write_end);
     // Nobody writes: the one thing that comes is the end.
     if readable(borrow(&read_end), timeout)? { Ok(()) } else { Err(Errno::TIMEDOUT) }

@@ -154,7 +154,7 @@ fn an_address_may_fill_its_place() {
 /// All three say so.
 fn refused(address: &CStr, errno: Errno) {
     assert_eq!(sd_notify(address, b"READY=1"), Err(errno), "{address:?}");
-    assert_eq!(sd_notify_main_pid(address, getpid()), Err(errno), "{address:?}");
+    assert_eq!(sd_notify_main_pid(address, b"READY=1", getpid()), Err(errno), "{address:?}");
     assert_eq!(sd_notify_barrier(address, Some(LIMIT)), Err(errno), "{address:?}");
 }
 
@@ -207,8 +207,8 @@ fn a_state_that_is_too_long_is_an_error() {
 fn the_main_process_is_told_by_number() {
     for manager in Manager::both() {
         for number in [1, 9, 10, 4_194_304, i32::MAX] {
-            sd_notify_main_pid(&manager.address, Pid::from_raw(number).expect("a pid")).expect("told");
-            assert_eq!(manager.hear(), format!("MAINPID={number}"));
+            sd_notify_main_pid(&manager.address, b"READY=1", Pid::from_raw(number).expect("a pid")).expect("told");
+            assert_eq!(manager.hear(), format!("MAINPID={number}\nREADY=1"));
         }
     }
 }

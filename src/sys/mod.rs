@@ -35,7 +35,7 @@ mod process;
 pub(crate) use alone::alone;
 pub(crate) use clock::{Deadline, TimeLeft, pause, poll, readable};
 pub(crate) use code::Code;
-pub(crate) use decimal::{digits, line};
+pub(crate) use decimal::line;
 pub(crate) use handoff::{End, Task, Watch, handoff};
 pub(crate) use inode::Inode;
 use kernel::readlink;

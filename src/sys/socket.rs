@@ -32,11 +32,11 @@ fn fill(path: &mut [c_char; 108], text: &[u8]) -> Result<usize, Code> {
     Ok(offset_of!(n::sockaddr_un, sun_path) + text.len())
 }
 
-/// Sends one datagram of the Unix domain, with a descriptor if there is one.
+/// Sends one datagram of the Unix domain, of two texts, with a descriptor if there is one.
 ///
 /// Not inlined, so that the address does not stay on the caller's stack.
 #[inline(never)]
-pub(crate) fn send(to: &CStr, text: &[u8], passed: Option<BorrowedFd<'_>>) -> Result<(), Code> {
+pub(crate) fn send(to: &CStr, text: [&[u8]; 2], passed: Option<BorrowedFd<'_>>) -> Result<(), Code> {
     let mut address = n::sockaddr_un { sun_family: n::AF_UNIX as _, sun_path: [0; 108] };
     let length = fill(&mut address.sun_path, to.to_bytes())?;
     let rights = passed.map(|fd| Rights {
@@ -47,13 +47,13 @@ pub(crate) fn send(to: &CStr, text: &[u8], passed: Option<BorrowedFd<'_>>) -> Re
         },
         fd: fd.as_raw_fd(),
     });
-    let text = k::iovec { iov_base: text.as_ptr().cast_mut().cast(), iov_len: text.len() as _ };
+    let text = text.map(|text| k::iovec { iov_base: text.as_ptr().cast_mut().cast(), iov_len: text.len() as _ });
     // Of what is pointed to, nothing is written.
     let message = n::msghdr {
         msg_name: from_ref(&address).cast_mut().cast(),
         msg_namelen: length as c_int,
-        msg_iov: from_ref(&text).cast_mut().cast(),
-        msg_iovlen: 1,
+        msg_iov: text.as_ptr().cast_mut().cast(),
+        msg_iovlen: text.len(),
         msg_control: rights.as_ref().map_or(null(), from_ref).cast_mut().cast(),
         msg_controllen: rights.as_ref().map_or(0, size_of_val),
         msg_flags: 0,

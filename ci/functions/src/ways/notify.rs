@@ -26,7 +26,7 @@ pub(super) fn functions() -> Vec<Function> {
         of("sd_notify_main_pid").main(|| {
             let _manager = manager();
             let me = getpid();
-            alone(|| sd_notify_main_pid(SOCKET, me)).expect("told");
+            alone(|| sd_notify_main_pid(SOCKET, b"READY=1", me)).expect("told");
         }),
         of("sd_notify_barrier")
             .main(|| {
