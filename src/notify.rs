@@ -80,11 +80,10 @@ pub fn sd_notify(socket: &CStr, state: &[u8]) -> Result<(), Errno> {
 /// # Ok::<(), rustix::io::Errno>(())
 /// ```
 pub fn sd_notify_main_pid(socket: &CStr, state: &[u8], pid: Pid) -> Result<(), Errno> {
-    let (mut main, mut place) = (*b"MAINPID=..........\n", [0; 11]);
-    let number = line(pid.as_raw_nonzero().get() as u32, &mut place);
-    let [_, _, _, _, _, _, _, _, rest @ ..] = &mut main;
-    rest.iter_mut().zip(number).for_each(|(to, from)| *to = *from);
-    Ok(sys::send(socket, [main.get(..8 + number.len()).unwrap_or_default(), state], None)?)
+    let (mut main, mut place) = ([0; 19], [0; 11]);
+    let text = b"MAINPID=".iter().chain(line(pid.as_raw_nonzero().get() as u32, &mut place));
+    let length = main.iter_mut().zip(text).map(|(to, from)| *to = *from).count();
+    Ok(sys::send(socket, [main.get(..length).unwrap_or_default(), state], None)?)
 }
 
 /// Waits until the service manager has taken in all that it was told before (`BARRIER=1`).
