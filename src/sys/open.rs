@@ -5,6 +5,7 @@ use super::kernel::{FCNTL, call, close, retry};
 use core::ffi::CStr;
 use core::mem::transmute;
 use linux_raw_sys::general as k;
+use linux_raw_sys::net::{AF_UNIX, SOCK_DGRAM};
 use rustix::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::Pid;
@@ -120,6 +121,14 @@ pub(crate) fn pidfd_open(pid: Pid) -> Result<OwnedFd, Code> {
     let answer = unsafe { call(k::__NR_pidfd_open, [pid.as_raw_nonzero().get() as usize, 0]) };
     // SAFETY: of that call.
     unsafe { made(answer.map_err(|code| if code == Code::INVAL { Code::SRCH } else { code })) }
+}
+
+/// A socket for datagrams of the Unix domain, closed by execve(2).
+pub(super) fn unix_datagram() -> Result<OwnedFd, Code> {
+    // SAFETY: numbers only.
+    let answer = unsafe { call(k::__NR_socket, [AF_UNIX as usize, (SOCK_DGRAM | k::O_CLOEXEC) as usize, 0]) };
+    // SAFETY: of that call.
+    unsafe { made(answer) }
 }
 
 /// The descriptor, or if it has landed on 0, 1 or 2 a duplicate above, in its place.
