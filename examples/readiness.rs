@@ -8,7 +8,7 @@
 //! cargo run --example daemon -- stop --pidfile readiness.pid
 //! ```
 
-use daemon_steps::{Daemon, Plan, SignalSet, Step, Steps, daemonize, exit, wait_signal};
+use daemon_steps::{Daemon, Plan, SignalSet, Step, Steps, daemonize, exit, ignore_signal, wait_signal};
 use rustix::io::Errno;
 use rustix::process::Signal;
 use std::fs::remove_file;
@@ -30,6 +30,8 @@ fn main() {
         }
     };
     let Some(notifier) = notifier else { exit(1) };
+    // RESET_SIGNALS has undone what std does at the start: a guest that hangs up too early would end the daemon.
+    let _ = ignore_signal(Signal::PIPE);
     match UnixListener::bind(SOCKET) {
         Ok(listener) => {
             let _ = notifier.ready();

@@ -7,7 +7,7 @@
 //! cargo run --example daemon -- stop --pidfile service.pid
 //! ```
 
-use daemon_steps::{Error, Plan, SignalSet, Stdio, Step, Steps, daemonize, wait_signal};
+use daemon_steps::{Error, Plan, SignalSet, Stdio, Step, Steps, daemonize, ignore_signal, wait_signal};
 use rustix::io::Errno;
 use rustix::process::Signal;
 use std::fs::remove_file;
@@ -31,6 +31,8 @@ fn main() -> Result<(), Error> {
         signal_mask: ends,
         ..Plan::new(form.difference(Steps::CHDIR.union(Steps::READY)) | Steps::PID_FILE)
     })?;
+    // RESET_SIGNALS has undone what std does at the start: a guest that hangs up too early would end the service.
+    ignore_signal(Signal::PIPE).map_err(|errno| Step::ResetSignals.failed(errno))?;
 
     let listener = UnixListener::bind(SOCKET).map_err(|error| failed(&error));
     if let Some(notifier) = daemon.notifier {

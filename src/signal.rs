@@ -70,6 +70,9 @@ impl FromIterator<Signal> for SignalSet {
 /// parent's `posix_spawn` leaves them so. Setting the default of a signal that is ignored by
 /// default discards it if it is pending: `SIGCHLD`, for one.
 ///
+/// Rust's `std` ignores `SIGPIPE` and reports stack overflows by a handler of `SIGSEGV` and `SIGBUS`, from before `main`. Both
+/// are gone then: a program that writes to pipes or sockets wants [`ignore_signal`] of `SIGPIPE` afterwards.
+///
 /// # Errors
 ///
 /// * `EPERM` or what else a seccomp filter answers.

@@ -25,6 +25,7 @@ fn main() {
             test("a_second_instance_is_refused", a_second_instance_is_refused),
             test("who_is_told_ready_may_connect", who_is_told_ready_may_connect),
             test("what_keeps_it_from_being_ready_is_told", what_keeps_it_from_being_ready),
+            test("a_guest_that_hangs_up_does_not_end_it", a_guest_that_hangs_up),
             test("a_service_serves_its_last_guest_before_it_ends", a_service_serves_its_last_guest),
             test("a_service_in_the_foreground_is_the_process_that_was_started", a_service_in_the_foreground),
             test("a_pool_does_its_jobs_and_ends_with_them", a_pool_does_its_jobs),
@@ -176,6 +177,21 @@ fn what_keeps_it_from_being_ready() {
         let told = text(&output.stderr);
         assert!(["Address already in use", "code: 98,", "ADDRINUSE"].iter().any(|word| told.contains(word)), "{told}");
         assert!(!place.pid_file().exists(), "nothing is left");
+    }
+}
+
+fn a_guest_that_hangs_up() {
+    for name in ["readiness", "service"] {
+        let place = Place::new(name);
+        let pid = place.started();
+        assert_eq!(proc::signals(pid, "SigIgn"), 1 << (Signal::PIPE.as_raw() - 1), "{name}");
+        let socket = place.path(name).with_extension("sock");
+        for _ in 0..20 {
+            let mut guest = UnixStream::connect(&socket).expect("it listens");
+            let _ = guest.write_all(b"a line\nand another\n");
+        }
+        assert_eq!(place.running(), pid);
+        place.stop();
     }
 }
 
