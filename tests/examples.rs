@@ -277,7 +277,7 @@ fn a_worker_does_not_keep_the_lock() {
     let workers = children(pid);
     for worker in &workers {
         let pid_file = place.pid_file();
-        assert!(!proc::fds(*worker).values().any(|file| Path::new(file) == pid_file), "worker {worker}");
+        until("the worker has closed the pid file", || !proc::fds(*worker).values().any(|file| Path::new(file) == pid_file));
         // So that it is still there when the next daemon starts.
         send(*worker, Signal::STOP);
     }
