@@ -1,6 +1,6 @@
 //! Pages to read. There is no code here, and outside the documentation no module.
 //!
-//! * [`which_steps`]: for a SysV daemon, a systemd service, s6, runit, `OpenRC`, a container's PID 1, an initramfs tool, a getty.
+//! * [`which_steps`]: for a SysV daemon, a systemd service, s6, runit, OpenRC, a container's PID 1, an initramfs tool, a getty.
 //! * [`order`]: what comes before what, and why.
 //! * [`processes`]: fork, threads and the C library.
 //! * [`pid_files`]: what the locks say, and whom to ask.

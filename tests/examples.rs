@@ -11,10 +11,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use support::{c_path, proc, root_test, temp_dir, test, until, wait_end};
+use std::process::{Command, Output, Stdio};
+use support::{LIMIT, c_path, ends, proc, root_test, temp_dir, test, until, wait_end};
 
 fn main() {
     support::main(
@@ -69,7 +69,7 @@ impl Place {
 
     /// Runs the example until the process that was called has ended.
     fn start(&self) -> Output {
-        self.command().output().expect("it runs")
+        ended(&mut self.command())
     }
 
     /// Starts it, and returns the daemon's pid, as the kernel has it.
@@ -92,7 +92,7 @@ impl Place {
     /// Stops it with SIGTERM alone.
     fn stop(&self) {
         let file = open_pid_file(&c_path(self.pid_file())).expect("a pid file");
-        let how = Stop { timeout: Some(support::LIMIT), ..Stop::default() };
+        let how = Stop { timeout: Some(LIMIT), ..Stop::default() };
         assert_eq!(stop(&file, &how), Ok(Stopped::Ended));
     }
 }
@@ -103,6 +103,17 @@ impl Drop for Place {
             let _ = stop(&file, &Stop { signal: Signal::KILL, ..Stop::default() });
         }
     }
+}
+
+/// Runs the process that is called to its end, and not longer than the limit.
+fn ended(command: &mut Command) -> Output {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    if !ends(child.id() as i32, LIMIT) {
+        let _ = child.kill();
+    }
+    let output = child.wait_with_output().expect("its end");
+    assert_ne!(output.status.signal(), Some(libc::SIGKILL), "it ends");
+    output
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -323,7 +334,7 @@ fn who_has_no_privileges() {
         // SAFETY: these are calls of the kernel, and nothing is allocated.
         unsafe { command.pre_exec(become_somebody) };
     }
-    let output = command.output().expect("it runs");
+    let output = ended(&mut command);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let told = text(&output.stderr);
     assert!(told.contains("DropPrivileges") && (told.contains("code: 1,") || told.contains("PERM")), "{told}");
