@@ -33,6 +33,12 @@ impl SignalSet {
     }
 
     /// The set and the signal `number`; the same set if that is not between 1 and 64.
+    ///
+    /// ```
+    /// use daemon_steps::SignalSet;
+    /// // The first real-time signal that the kernel has, and one that no kernel has.
+    /// assert_eq!(SignalSet::EMPTY.with(32).with(65), SignalSet::EMPTY.with(32));
+    /// ```
     #[must_use]
     pub const fn with(self, number: i32) -> Self {
         Self(self.0 | Self::bit(number))

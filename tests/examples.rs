@@ -221,6 +221,7 @@ fn serves_its_last_guest(place: &Place, pid: i32) {
     signal_holder(&open_pid_file(&c_path(place.pid_file())).expect("a pid file"), Signal::TERM).expect("a signal");
     until("no more guests are taken", || !socket.exists());
     assert_eq!(answer(&mut guest, "after\n"), "after\n");
+    assert_eq!(place.running(), pid);
     drop(guest);
     wait_end(pid);
     assert!(!place.pid_file().exists());
