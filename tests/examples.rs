@@ -336,6 +336,11 @@ fn who_has_no_privileges() {
         unsafe { command.pre_exec(become_somebody) };
     }
     let output = ended(&mut command);
+    if rustix::process::geteuid().as_raw() == 65534 {
+        // Whoever is nobody may become nobody.
+        assert!(output.status.success(), "{output:?}");
+        return place.stop();
+    }
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let told = text(&output.stderr);
     assert!(told.contains("DropPrivileges") && (told.contains("code: 1,") || told.contains("PERM")), "{told}");
