@@ -63,6 +63,8 @@ fn open_null(fd: RawFd) -> Result<(), Code> {
 ///
 /// Those of [`close_except`].
 ///
+/// See [close_range(2)](https://man7.org/linux/man-pages/man2/close_range.2.html).
+///
 /// # Safety
 ///
 /// That of [`close_except`].

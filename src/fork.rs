@@ -75,6 +75,8 @@ pub fn fork() -> Result<Fork, Errno> {
 ///
 /// With the feature `std` the C library adds its own, as in [`fork`].
 ///
+/// See [fork(2)](https://man7.org/linux/man-pages/man2/fork.2.html).
+///
 /// # Safety
 ///
 /// If the process has more than one thread, then the child calls async-signal-safe functions

@@ -1,3 +1,5 @@
+// Of two definitions the first counts: here README's pictures are these.
+#![cfg_attr(doc, doc = include_str!("guide/pictures.md"))]
 #![doc = include_str!("../README.md")]
 #![no_std]
 
@@ -37,6 +39,9 @@ mod daemon;
 
 mod error;
 mod sys;
+
+#[cfg(doc)]
+pub mod guide;
 mod thin_cstr;
 
 pub use control::{Stop, Stopped, signal_holder, stop};

@@ -76,7 +76,14 @@ pub enum Outcome {
     Died(Option<WaitStatus>),
 }
 
-/// The daemon's word as an exit status: see [`daemonize`](crate::daemonize).
+/// The daemon's word as an exit status, as [`daemonize`](crate::daemonize) exits with it: 0 if it is ready. Of one that died its own status, 128
+/// and the signal's number if one ended it, and 1 instead of 0. 1 if a step failed, or nobody knows.
+///
+/// ```
+/// use daemon_steps::{Outcome, Step, exit_status};
+/// assert_eq!(exit_status(Outcome::Failed(Step::Chdir.failed(rustix::io::Errno::NOENT))), 1);
+/// assert_eq!(exit_status(Outcome::Died(None)), 1);
+/// ```
 #[must_use]
 pub fn exit_status(outcome: Outcome) -> i32 {
     match outcome {
@@ -106,6 +113,7 @@ impl Waiter {
     /// # Errors
     ///
     /// * `EPROTO`: what came was no word.
+    /// * `EPERM` or what else a seccomp filter answers.
     ///
     /// `EINTR` is retried.
     ///
@@ -152,6 +160,7 @@ impl Waiter {
     ///
     /// * `ETIMEDOUT`: no word in time. The daemon was sent `SIGKILL` through its pidfd.
     /// * `EPROTO`: what came was no word.
+    /// * `ENOMEM`; `EPERM` or what else a seccomp filter answers: the daemon was killed, too.
     ///
     /// `EINTR` is retried.
     ///

@@ -33,6 +33,12 @@ impl SignalSet {
     }
 
     /// The set and the signal `number`; the same set if that is not between 1 and 64.
+    ///
+    /// ```
+    /// use daemon_steps::SignalSet;
+    /// // The first real-time signal that the kernel has, and one that no kernel has.
+    /// assert_eq!(SignalSet::EMPTY.with(32).with(65), SignalSet::EMPTY.with(32));
+    /// ```
     #[must_use]
     pub const fn with(self, number: i32) -> Self {
         Self(self.0 | Self::bit(number))
@@ -69,6 +75,9 @@ impl FromIterator<Signal> for SignalSet {
 /// 33 in glibc, to 34 in musl) are left alone; if one of those is *ignored* it is reset, for a
 /// parent's `posix_spawn` leaves them so. Setting the default of a signal that is ignored by
 /// default discards it if it is pending: `SIGCHLD`, for one.
+///
+/// Rust's `std` ignores `SIGPIPE` and reports stack overflows by a handler of `SIGSEGV` and `SIGBUS`, from before `main`. Both
+/// are gone then: a program that writes to pipes or sockets wants [`ignore_signal`] of `SIGPIPE` afterwards.
 ///
 /// # Errors
 ///

@@ -1,0 +1,1 @@
+include!(concat!(env!("OUT_DIR"), "/python_daemon_after.rs"));
