@@ -15,6 +15,8 @@ pub(crate) const NO_SIGNAL: &str = "0000000000000000";
 
 pub(crate) struct Promise<'a> {
     pub(crate) pid_file: &'a CStr,
+    /// Where it was opened: its directory, or where the daemon was started.
+    pub(crate) from: &'a str,
     /// Whether it leads its session.
     pub(crate) leads: bool,
 }
@@ -55,8 +57,7 @@ impl Promise<'_> {
         tell.is("caught", NO_SIGNAL, process.status("SigCgt"));
     }
 
-    /// 0, 1 and 2 lead to the null device; the pid file is open, and the directory that its name counts from: its own, or where
-    /// the daemon was started; nothing else is.
+    /// 0, 1 and 2 lead to the null device; the pid file is open, and where it was opened from; nothing else is.
     fn descriptors(&self, tell: &Teller<'_>, process: &Process) {
         let mut seen = Text::<512>::new();
         // What it has told its word through is closed after that.
@@ -67,8 +68,7 @@ impl Promise<'_> {
                 let counter = match link.as_bytes() {
                     _ if fd <= 2 => return,
                     file if file == self.pid_file.to_bytes() => &mut files,
-                    b"/" => &mut directories,
-                    other if other == directory(self.pid_file.to_bytes()) => &mut directories,
+                    other if other == self.from.as_bytes() => &mut directories,
                     _ => &mut foreign,
                 };
                 *counter += 1;
@@ -89,12 +89,6 @@ impl Promise<'_> {
             .and_then(|file| flock(&file, FlockOperation::NonBlockingLockExclusive));
         tell.fact("locked", locked == Err(Errno::WOULDBLOCK), format_args!("{locked:?}"));
     }
-}
-
-/// The directory of an absolute path.
-fn directory(path: &[u8]) -> &[u8] {
-    let slash = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
-    path.get(..slash.max(1)).unwrap_or_default()
 }
 
 /// Whom the kernel names as the locker of the pid file's first byte.

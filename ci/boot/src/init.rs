@@ -4,13 +4,14 @@ use crate::call::until;
 use crate::daemon::{NO_SIGNAL, Promise};
 use crate::proc::{Process, all, contents};
 use crate::text::{Teller, Text};
-use core::ffi::CStr;
 use rustix::fs::CWD;
 use rustix::process::getpid;
 
-/// The daemons that init starts: whether each leads its session.
-const DAEMONS: [(&str, &CStr, bool); 2] =
-    [("init-daemon", c"/run/daemon.pid", true), ("init-minimal", c"/run/minimal.pid", false)];
+/// The daemons that init starts, in the root directory.
+const DAEMONS: [(&str, Promise<'_>); 2] = [
+    ("init-daemon", Promise { pid_file: c"/run/daemon.pid", from: "/run", leads: true }),
+    ("init-minimal", Promise { pid_file: c"/run/minimal.pid", from: "/", leads: false }),
+];
 
 pub(crate) fn facts(tell: &Teller<'_>) {
     mounts(tell);
@@ -18,8 +19,8 @@ pub(crate) fn facts(tell: &Teller<'_>) {
         Ok(init) => streams(tell, &init),
         Err(errno) => tell.fact("streams", false, format_args!("{errno:?}")),
     }
-    for (about, pid_file, leads) in DAEMONS {
-        Promise { pid_file, leads }.facts(&Teller { about, ..*tell });
+    for (about, promise) in DAEMONS {
+        promise.facts(&Teller { about, ..*tell });
     }
     no_zombies(tell);
 }

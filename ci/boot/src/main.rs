@@ -57,7 +57,7 @@ fn is_first() -> bool {
 fn the_daemon(tell: &Teller<'_>, env: &EnvBlock<'_>) {
     const PID_FILE: &CStr = c"/run/check-daemon.pid";
     start(tell, PID_FILE, env);
-    if let Some(pid) = (Promise { pid_file: PID_FILE, leads: false }).facts(tell) {
+    if let Some(pid) = (Promise { pid_file: PID_FILE, from: "/run", leads: false }).facts(tell) {
         refused(tell, PID_FILE, pid, env);
         stop(tell, PID_FILE, pid, env);
     }
@@ -67,7 +67,7 @@ fn the_minimal(tell: &Teller<'_>, env: &EnvBlock<'_>) {
     const PID_FILE: &CStr = c"/run/check-minimal.pid";
     let minimal = || call(&[c"/bin/minimal", PID_FILE], Inherit::Streams, env);
     daemon::ended(tell, "start", &minimal(), 0, "", "");
-    if let Some(pid) = (Promise { pid_file: PID_FILE, leads: false }).facts(tell) {
+    if let Some(pid) = (Promise { pid_file: PID_FILE, from: "/bin", leads: false }).facts(tell) {
         // 64, and the number of the step that locks the pid file.
         daemon::ended(tell, "second-start", &minimal(), 64 + daemon_steps::Step::LockPidFile as i32, "", "");
         stop(tell, PID_FILE, pid, env);

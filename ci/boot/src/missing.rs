@@ -21,7 +21,7 @@ pub(crate) fn proc(tell: &Teller<'_>, env: &EnvBlock<'_>) {
     start(&Teller { about: "noproc-again", ..*tell }, PID_FILE, env);
     let mounted = mount(c"proc", c"/proc", c"proc", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None);
     tell.fact("mounted", mounted.is_ok(), format_args!("{mounted:?}"));
-    if let Some(pid) = (Promise { pid_file: PID_FILE, leads: false }).facts(tell) {
+    if let Some(pid) = (Promise { pid_file: PID_FILE, from: "/run", leads: false }).facts(tell) {
         refused(tell, PID_FILE, pid, env);
         stop(tell, PID_FILE, pid, env);
     }
