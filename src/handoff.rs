@@ -67,9 +67,10 @@ pub fn handoff() -> Result<(), Errno> {
 /// [`handoff`] whose old process waits for the daemon's word, and exits with it.
 ///
 /// Returns in the daemon, with what it is to say the word by: [`Notifier::ready`]. The old process then exits with status 0. When
-/// the daemon ends before that it exits with the daemon's status, as [`exit_status`] has it; after [`Notifier::failed`] with the
-/// daemon's, too, or 1: there is no caller left whom the error could be returned to, because the memory is the daemon's. So the
-/// daemon prints it. Before Linux 5.16 a daemon that dumps core ends the old process by `SIGKILL`: they have the same memory.
+/// the daemon ends before that it exits with the daemon's status, as [`exit_status`](crate::exit_status) has it; after
+/// [`Notifier::failed`] with the daemon's, too, or 1: there is no caller left whom the error could be returned to, because the
+/// memory is the daemon's. So the daemon prints it. Before Linux 5.16 a daemon that dumps core ends the old process by `SIGKILL`:
+/// they have the same memory.
 ///
 /// Not more than `timeout`, if there is one: then the daemon is killed, and the status is 1.
 ///
