@@ -43,7 +43,7 @@ pub(super) fn functions() -> Vec<Function> {
             // SAFETY: there is one thread.
             both(alone(|| unsafe { fork_unchecked() }));
         }),
-        of("exit").main(|| alone(|| exit(0))),
+        of("exit").main(|| alone::<()>(|| exit(0))),
         of("execve").main(|| {
             let path = c"/bin/true";
             let argv = [Some(ThinCStr::from(path)), None];
