@@ -64,6 +64,9 @@ impl Display for Fault {
 
 /// As the manual has it.
 pub fn name(errno: Errno) -> String {
+    if errno == Errno::ACCESS {
+        return "EACCES".into();
+    }
     NAMES.iter().find(|(known, _)| *known == errno).map_or_else(|| format!("error {}", errno.raw_os_error()), |(_, name)| (*name).into())
 }
 

@@ -29,6 +29,12 @@ impl Subject {
         format!("{}, {}", self.function, words(self.way.when))
     }
 
+    /// The ways, and whether another process does something meanwhile.
+    fn when(&self) -> Vec<&'static str> {
+        let meanwhile = self.way.meanwhile.map(|_| oracle::MEANWHILE);
+        self.way.when.iter().copied().chain(meanwhile).collect()
+    }
+
     /// Without a fault: the calls that it makes, and what they come to.
     ///
     /// # Errors
@@ -55,51 +61,78 @@ impl Subject {
         run
     }
 
+    /// The faults to try, and how many are not tried.
+    ///
+    /// # Errors
+    ///
+    /// As [`fault::all`].
+    pub fn faults(&self, usual: &Run, every: bool) -> Result<(Vec<Fault>, usize), String> {
+        let all = fault::all(&usual.places, every)?;
+        let (tried, untried): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|fault| oracle::expect(self.function, &self.when(), fault, usual).is_some());
+        Ok((tried, untried.len()))
+    }
+
     /// Makes a fault, and looks at what comes of it.
     ///
     /// # Errors
     ///
     /// What is wrong.
     pub fn try_fault(&self, usual: &Run, fault: &Fault) -> Result<(), String> {
+        let expect = oracle::expect(self.function, &self.when(), fault, usual).ok_or("it is not to be tried")?;
         let run = self.run(Some(fault));
         must(run.hit, || "it did not come to pass".into())?;
-        if let Some(where_) = run.hangs {
-            return Err(format!("it hangs: {where_}"));
+        if let Some(at) = run.hangs {
+            return Err(format!("it hangs: {at}"));
         }
-        let expect = oracle::expect(self.function, fault);
+        let step = if oracle::COMPOSITIONS.contains(&self.function) { Some(oracle::step(&self.when(), fault, &usual.places)) } else { None };
         match expect {
             Expect::Works => works(usual, &run, &[]),
             Expect::WorksBut(but) => works(usual, &run, but),
-            Expect::Returned => self.fails(usual, &run, fault, fault.errno().map_or(0, |errno| errno.raw_os_error() as u64)),
-            Expect::Becomes(errno) => self.fails(usual, &run, fault, errno.raw_os_error() as u64),
+            Expect::WorksOrReturned => {
+                works(usual, &run, &[]).or_else(|_| self.fails(usual, &run, error(step, fault.errno())))
+            }
+            Expect::Nothing => self.fails(usual, &run, 0),
+            Expect::Returned => self.fails(usual, &run, error(step, fault.errno())),
+            Expect::Becomes(errno) => self.fails(usual, &run, error(step, Some(errno))),
+            Expect::BecomesAt(step, errno) => self.fails(usual, &run, error(Some(step), Some(errno))),
         }
-        .map_err(|wrong| format!("{wrong} ({expect:?})"))
     }
 
-    fn fails(&self, usual: &Run, run: &Run, fault: &Fault, errno: u64) -> Result<(), String> {
-        let step = if oracle::COMPOSITIONS.contains(&self.function) { oracle::step(fault) as u64 + 1 } else { 0 };
-        let number = step << 16 | errno;
+    fn fails(&self, usual: &Run, run: &Run, number: u64) -> Result<(), String> {
         let roles: Vec<_> = run.answers.keys().collect();
-        must(roles == [&0], || format!("it has returned in {roles:?}, and ended with {:?}", run.end))?;
+        must(roles == [&0], || format!("it has returned in {roles:?}, and {}", end(run)))?;
         let answer = &run.answers[&0];
         must(answer.number == number, || format!("the answer is {}, not {}", read(answer.number), read(number)))?;
-        let may_change = oracle::CHANGES.iter().find(|(function, ..)| *function == self.function).map_or(&[][..], |(_, what, _)| *what);
-        let wanted = usual.answers.get(&0).map_or(run.before.clone(), |usual| run.before.with(&usual.state, may_change));
-        let wrong = answer.state.differs(&wanted, &[]);
+        let done = usual.answers.values().next().map_or(&run.before, |usual| &usual.state);
+        let wrong = answer.state.differs_from_both(&run.before, done, oracle::changes(self.function), oracle::half(self.function));
         must(wrong.is_empty(), || wrong.join("; "))?;
         must(answer.left == 0, || format!("{} processes are left", answer.left))
     }
 }
 
+/// As [`functions_proof::stage::Answer`] has it.
+fn error(step: Option<Step>, errno: Option<Errno>) -> u64 {
+    step.map_or(0, |step| (step as u64 + 1) << 16) | errno.map_or(0, |errno| errno.raw_os_error() as u64)
+}
+
 fn works(usual: &Run, run: &Run, but: &[&str]) -> Result<(), String> {
     let show = |run: &Run| run.answers.iter().map(|(role, answer)| format!("{role}: {}", read(answer.number))).collect::<Vec<_>>();
-    must(show(usual) == show(run), || format!("the answers are {:?}, not {:?}; {:?}", show(run), show(usual), run.end))?;
+    must(show(usual) == show(run), || format!("the answers are {:?}, not {:?}; {}", show(run), show(usual), end(run)))?;
     for (role, answer) in &run.answers {
         let wrong = answer.state.differs(&usual.answers[role].state, but);
         must(wrong.is_empty(), || format!("process {role}: {}", wrong.join("; ")))?;
         must(*role != 0 || answer.left <= usual.answers[role].left, || format!("{} processes are left", answer.left))?;
     }
-    must(run.end.map(WaitStatus::as_raw) == usual.end.map(WaitStatus::as_raw), || format!("it has ended with {:?}", run.end))
+    must(run.end.map(WaitStatus::as_raw) == usual.end.map(WaitStatus::as_raw), || end(run))
+}
+
+/// An end in words.
+fn end(run: &Run) -> String {
+    run.end.map_or_else(|| "no end".into(), |end| match (end.exit_status(), end.terminating_signal()) {
+        (Some(status), _) => format!("the end with status {status}"),
+        (_, signal) => format!("the end by signal {signal:?}"),
+    })
 }
 
 /// An answer in words.
@@ -114,11 +147,3 @@ fn read(number: u64) -> String {
     }
 }
 
-/// The faults of a subject.
-///
-/// # Errors
-///
-/// As [`fault::all`].
-pub fn faults(usual: &Run, every: bool) -> Result<Vec<Fault>, String> {
-    fault::all(&usual.places, every)
-}

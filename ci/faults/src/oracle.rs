@@ -1,8 +1,12 @@
-//! What must come of a fault. The rule: the error is returned as it is, and nothing has changed; what is short is gone on with. The
-//! table: what else is promised, and why.
+//! What must come of a fault.
+//!
+//! The rule: an error is returned as it is, and nothing has changed; what is short is gone on with. The table: what else is
+//! promised, and why.
 
-use crate::fault::{Fault, How};
+use crate::fault::{Fault, How, Place};
+use crate::run::Run;
 use daemon_steps::Step;
+use functions_proof::ways::HANDOFF;
 use rustix::io::Errno;
 
 /// What must come of it.
@@ -12,90 +16,283 @@ pub enum Expect {
     Returned,
     /// Another one is.
     Becomes(Errno),
+    /// Another one is, of another step.
+    BecomesAt(Step, Errno),
     /// All is as without the fault.
     Works,
-    /// All but that.
+    /// All but what begins so.
     WorksBut(&'static [&'static str]),
+    /// One of both: which, two calls that are alike in all else decide.
+    WorksOrReturned,
+    /// No error, and nothing is done.
+    Nothing,
 }
 
 /// Which faults.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
-    Any,
-    /// Once.
     Once,
-    /// From there on.
     Denied,
     Short,
 }
 
-struct Row {
-    /// Functions; none: all.
+/// An expectation for some faults; an empty list is all.
+struct Rule {
+    /// None: it is not tried, because it cannot come to pass.
+    expect: Option<Expect>,
     of: &'static [&'static str],
-    /// Calls; none: all.
+    when: Option<&'static str>,
+    role: Option<usize>,
     calls: &'static [&'static str],
-    kind: Kind,
-    /// Errnos; none: all.
+    before: Option<&'static str>,
+    after: Option<&'static str>,
+    last: usize,
+    kind: Option<Kind>,
     errnos: &'static [Errno],
-    expect: Expect,
-    /// For people.
-    #[allow(dead_code)]
-    why: &'static str,
 }
 
-const fn row(
-    of: &'static [&'static str],
-    calls: &'static [&'static str],
-    kind: Kind,
-    errnos: &'static [Errno],
-    expect: Expect,
-    why: &'static str,
-) -> Row {
-    Row { of, calls, kind, errnos, expect, why }
+/// What is expected, and why.
+const fn rule(expect: Expect, _why: &'static str) -> Rule {
+    Rule { expect: Some(expect), of: &[], when: None, role: None, calls: &[], before: None, after: None, last: usize::MAX, kind: None, errnos: &[] }
 }
 
-use Expect::Works;
-use Kind::{Any, Denied, Once, Short};
-
-/// The first that fits counts.
-const TABLE: &[Row] = &[
-    row(&[], &["close"], Any, &[], Works, "the descriptor is gone, whatever close(2) says"),
-    row(&[], &[], Once, &[Errno::INTR], Works, "the call is made again"),
-    row(&[], &["close_range"], Any, &[], Works, "without it, /proc/self/fd is read"),
-];
-
-/// What must come of this fault in this function.
-pub fn expect(function: &str, fault: &Fault) -> Expect {
-    let kind = match fault.how {
-        How::Fails(_) | How::FailsAfter(_) => Once,
-        How::Denied(_) => Denied,
-        How::Short(_) => Short,
-    };
-    let has = |list: &[&str], name: &str| list.is_empty() || list.contains(&name);
-    let fits = |row: &&Row| {
-        has(row.of, function)
-            && has(row.calls, &fault.place.call)
-            && (row.kind == Any || row.kind == kind)
-            && (row.errnos.is_empty() || fault.errno().is_some_and(|errno| row.errnos.contains(&errno)))
-    };
-    let usual = if kind == Short { Works } else { Expect::Returned };
-    TABLE.iter().find(fits).map_or(usual, |row| row.expect)
+/// What is not tried, and why.
+const fn untried(why: &'static str) -> Rule {
+    Rule { expect: None, ..rule(Returned, why) }
 }
 
+impl Rule {
+    const fn of(self, of: &'static [&'static str]) -> Self {
+        Self { of, ..self }
+    }
+
+    /// On that way.
+    const fn when(self, when: &'static str) -> Self {
+        Self { when: Some(when), ..self }
+    }
+
+    const fn role(self, role: usize) -> Self {
+        Self { role: Some(role), ..self }
+    }
+
+    const fn calls(self, calls: &'static [&'static str]) -> Self {
+        Self { calls, ..self }
+    }
+
+    /// Before the first call of this name, in the same process.
+    const fn before(self, before: &'static str) -> Self {
+        Self { before: Some(before), ..self }
+    }
+
+    /// After it.
+    const fn after(self, after: &'static str) -> Self {
+        Self { after: Some(after), ..self }
+    }
+
+    /// Of the calls of its name in its process among the last so many.
+    const fn last(self, last: usize) -> Self {
+        Self { last, ..self }
+    }
+
+    const fn once(self) -> Self {
+        Self { kind: Some(Kind::Once), ..self }
+    }
+
+    const fn denied(self) -> Self {
+        Self { kind: Some(Kind::Denied), ..self }
+    }
+
+    const fn short(self) -> Self {
+        Self { kind: Some(Kind::Short), ..self }
+    }
+
+    const fn errnos(self, errnos: &'static [Errno]) -> Self {
+        Self { errnos, ..self }
+    }
+
+    fn fits(&self, function: &str, when: &[&str], fault: &Fault, usual: &Run) -> bool {
+        let has = |list: &[&str], name: &str| list.is_empty() || list.contains(&name);
+        let place = &fault.place;
+        let of_process: Vec<_> = usual.places.iter().filter(|other| other.role == place.role).collect();
+        let there = of_process.iter().position(|other| *other == place);
+        let first = |call: &str| of_process.iter().position(|other| other.call == call);
+        let like = of_process.iter().filter(|other| other.call == place.call).count();
+        has(self.of, function)
+            && self.when.is_none_or(|way| when.contains(&way))
+            && self.role.is_none_or(|role| role == place.role)
+            && has(self.calls, &place.call)
+            && self.before.is_none_or(|call| first(call).is_none_or(|first| there < Some(first)))
+            && self.after.is_none_or(|call| first(call).is_some_and(|first| there > Some(first)))
+            && place.nth >= like.saturating_sub(self.last)
+            && self.kind.is_none_or(|kind| kind == kind_of(fault))
+            && (self.errnos.is_empty() || fault.errno().is_some_and(|errno| self.errnos.contains(&errno)))
+    }
+}
+
+fn kind_of(fault: &Fault) -> Kind {
+    match fault.how {
+        How::Fails(_) | How::FailsAfter(_) => Kind::Once,
+        How::Denied(_) => Kind::Denied,
+        How::Short(_) => Kind::Short,
+    }
+}
+
+use Expect::{Becomes, BecomesAt, Nothing, Returned, Works, WorksBut, WorksOrReturned};
+
+/// Those that ask whether there is one thread, and nothing else of that kind.
+const ASK: &[&str] = &["fork", "setgroups", "setresgid", "setresuid", "drop_privileges", "daemonize", "detach"];
+const LOCK: &[&str] = &["PidFile::lock", "daemonize", "detach"];
+const FILE: &[&str] = &["PidFile::lock", "remove_left_over", "daemonize", "detach"];
+const DROP: &[&str] = &["drop_privileges", "daemonize", "detach"];
+const WAIT: &[&str] = &["Waiter::wait", "daemonize", "detach"];
+const HEAR: &[&str] = &["Waiter::wait", "Waiter::word", "daemonize", "detach"];
+/// What is asked before a move.
+const ASKED: &[&str] = &["unshare", "prctl(PR_GET_TID_ADDRESS)", "gettid", "get_robust_list", "sigaltstack", "rseq", "newfstatat"];
+const STOP: &[&str] = &["stop", "signal_holder"];
+const CLOSE: &[&str] = &["close_from", "close_except"];
+const FILL: &[&str] = &["fill_stdio", "daemonize", "detach"];
+const MOVE: &[&str] = &["handoff", "handoff_until_ready"];
 /// The functions that return which step has failed.
 pub const COMPOSITIONS: &[&str] = &["daemonize", "detach"];
 
-/// Which step a call of theirs belongs to, by role, call, and which of them; none: any.
-const STEPS: &[(usize, &[&str], Option<usize>, Step)] = &[];
+/// Stands in the list of ways where another process does something meanwhile.
+pub const MEANWHILE: &str = "meanwhile";
+
+/// The first that fits counts.
+const TABLE: &[Rule] = &[
+    rule(Works, "the descriptor is gone, whatever close(2) says").calls(&["close"]),
+    rule(Works, "a call that a signal has interrupted is made again").once().errnos(&[Errno::INTR]),
+    untried("no clock fails once: a filter denies it always").calls(&["clock_gettime"]).once(),
+    rule(Works, "then a timeout lasts its full time once").calls(&["clock_gettime"]),
+    rule(Works, "without it /proc/self/fd is read, and without that all numbers are tried").calls(&["close_range", "getdents64"]),
+    rule(Works, "the kernel says that it is closed, so it is filled").of(FILL).role(0).calls(&["fcntl(F_GETFD)"]).errnos(&[Errno::BADF]),
+    rule(Works, "without /proc all numbers are tried").of(CLOSE).calls(&["openat"]),
+    rule(Becomes(Errno::PERM), "it only confirms that `close` was denied").of(CLOSE).calls(&["fcntl(F_GETFD)"]),
+    rule(Works, "no children are no error").of(&["reap"]).calls(&["wait4"]).errnos(&[Errno::CHILD]),
+    rule(Nothing, "no terminal is no error").of(&["tiocnotty"]).calls(&["openat"]).errnos(&[Errno::NXIO]),
+    // Moving: what is registered for the old process.
+    rule(WorksOrReturned, "forks may be an alternative").of(COMPOSITIONS).when(HANDOFF).role(0).calls(ASKED).before("clone"),
+    rule(Becomes(Errno::USERS), "nobody can tell").of(MOVE).calls(&["unshare"]).denied(),
+    // Privileges.
+    rule(Works, "all is refused before").when("There is a second thread, or nobody can tell").of(ASK).calls(&["getgroups", "newfstatat"]),
+    rule(Works, "what is not known to be right is set").of(DROP).calls(&["getgroups"]).once().before("setresuid"),
+    rule(Returned, "that is the last look").of(DROP).calls(&["capget"]).last(1),
+    rule(Works, "what may be left is given up").of(DROP).calls(&["capget"]).once(),
+    // The pid file.
+    rule(Works, "locked for an instant: it is tried again").of(LOCK).role(0).calls(&["flock", "fcntl(F_OFD_SETLK)"]).once().errnos(&[Errno::AGAIN]),
+    rule(Returned, "that is the removal's own look").of(&["remove_left_over"]).calls(&["newfstatat"]).after("flock").last(2).errnos(&[Errno::NOENT, Errno::STALE]),
+    rule(Works, "replaced meanwhile: it is tried again").of(&["remove_left_over"]).calls(&["newfstatat"]).after("flock").last(4).errnos(&[Errno::NOENT, Errno::STALE]),
+    rule(Nothing, "there is none").of(&["remove_left_over"]).when(MEANWHILE).calls(&["newfstatat"]).last(5).errnos(&[Errno::NOENT]),
+    rule(Nothing, "there is none").of(&["remove_left_over"]).calls(&["newfstatat"]).before("flock").errnos(&[Errno::NOENT]),
+    rule(Nothing, "there is none, or somebody has it").of(&["remove_left_over"]).calls(&["openat"]).after("newfstatat").errnos(&[Errno::NOENT, Errno::AGAIN]),
+    rule(Nothing, "somebody holds it").of(&["remove_left_over"]).calls(&["flock"]).errnos(&[Errno::AGAIN]),
+    rule(Works, "replaced meanwhile: it is tried again").of(FILE).role(0).calls(&["newfstatat"]).errnos(&[Errno::NOENT, Errno::STALE]),
+    rule(Works, "replaced meanwhile: it is tried again").of(FILE).role(0).calls(&["openat"]).after("newfstatat").errnos(&[Errno::STALE]),
+    rule(Becomes(Errno::NOSPC), "the number does not fit").of(&["PidFile::claim", "daemonize", "detach"]).calls(&["pwrite64"]).short(),
+    rule(WorksBut(&["file"]), "the file is emptied, where it may not be removed").of(&["remove_left_over"]).calls(&["newfstatat", "unlinkat"]).after("flock").last(2)
+        .errnos(&[Errno::ACCESS, Errno::BUSY, Errno::ROFS, Errno::PERM]),
+    rule(WorksBut(&["file"]), "the file is emptied, where it may not be removed").of(&["PidFile::remove"]).calls(&["newfstatat", "unlinkat"])
+        .errnos(&[Errno::ACCESS, Errno::BUSY, Errno::ROFS, Errno::PERM]),
+    rule(Works, "a pause that is none").of(&["PidFile::lock", "remove_left_over", "holder", "signal_holder"]).calls(&["ppoll"]),
+    // Signalling.
+    rule(Works, "the holder is another by now: it is asked again").of(STOP).calls(&["pidfd_open"]).once().errnos(&[Errno::SRCH]),
+    untried("it has not ended").of(STOP).calls(&["pidfd_send_signal"]).errnos(&[Errno::SRCH]),
+    rule(Works, "a pause that is none").of(&["stop"]).when("The answer is to be [`Holder::LeftBehind`]").calls(&["ppoll"]),
+    // Readiness.
+    rule(Works, "without /proc the end is waited for a while").of(WAIT).after("readlinkat").calls(&["openat", "read"]),
+    rule(Works, "without /proc the end is waited for a while").of(WAIT).calls(&["readlinkat"]),
+    rule(Becomes(Errno::PROTO), "part of a word is none").of(HEAR).calls(&["read"]).short(),
+    rule(Works, "without a pidfd an end is seen by the pipe's end; what cannot be killed is not waited for").of(WAIT)
+        .calls(&["pidfd_open", "waitid", "wait4", "kill", "pidfd_send_signal"]),
+    rule(Works, "the daemon is killed").when("The timeout is over, or what comes is no word").of(WAIT).calls(&["ppoll"]).after("ppoll"),
+    rule(WorksOrReturned, "the wait for a word fails, or the one for an end").of(WAIT).calls(&["ppoll"]).after("ppoll"),
+    // One thread?
+    rule(Works, "then /proc tells; and what is asked in vain is asked again").of(ASK).calls(&["unshare"]),
+    rule(Works, "it is asked ten times").of(ASK).calls(&["newfstatat"]).once(),
+    rule(Becomes(Errno::BUSY), "nobody can tell").of(ASK).calls(&["newfstatat"]).denied(),
+    rule(Works, "a pause that is none").of(ASK).calls(&["ppoll"]),
+];
+
+/// What must come of this fault in this function on this way.
+pub fn expect(function: &str, when: &[&str], fault: &Fault, usual: &Run) -> Option<Expect> {
+    let otherwise = if kind_of(fault) == Kind::Short { Works } else { Returned };
+    TABLE.iter().find(|rule| rule.fits(function, when, fault, usual)).map_or(Some(otherwise), |rule| rule.expect)
+}
+
+/// Which step a call of a composition belongs to, by role; which way, if it is that of one.
+const STEPS: &[(&[usize], &[&str], Option<&str>, Step)] = &[
+    (&[0], &["fcntl(F_GETFD)"], None, Step::FillStdio),
+    (&[0], &["openat", "newfstatat", "flock", "fcntl(F_OFD_SETLK)", "fcntl(F_GETLK)", "ftruncate"], None, Step::LockPidFile),
+    (&[0], &["pipe2", "fcntl(F_DUPFD_CLOEXEC)"], None, Step::ReadyPipe),
+    (&[0, 1], &["rt_sigprocmask", "unshare", "clone", "wait4", "setsid"], Some(HANDOFF), Step::Handoff),
+    (&[0], ASKED, Some(HANDOFF), Step::Handoff),
+    (&[0], &["rt_sigprocmask", "prctl(PR_GET_CHILD_SUBREAPER)", "prctl(PR_SET_CHILD_SUBREAPER)", "unshare", "clone"], None, Step::Fork),
+    (&[0], &["ppoll", "read", "pidfd_open", "waitid", "wait4"], None, Step::Ready),
+    (&[1], &["setsid"], None, Step::Setsid),
+    (&[1], &["unshare", "clone"], None, Step::ForkAgain),
+    (&[2], &["write"], None, Step::Ready),
+    (&[2], &["umask"], None, Step::Umask),
+    (&[2], &["openat", "dup3", "fcntl(F_SETFD)"], None, Step::Stdio),
+    (&[2], &["close_range", "getdents64", "prlimit64", "fcntl(F_GETFD)"], None, Step::CloseFds),
+    (&[2], &["rt_sigaction"], None, Step::ResetSignals),
+    (&[2], &["chroot"], None, Step::Chroot),
+    (&[2], &["fcntl(F_SETLK)", "fcntl(F_OFD_SETLK)", "pwrite64"], None, Step::ClaimPidFile),
+    (&[2], DROPPING, None, Step::DropPrivileges),
+    (&[2], &["prctl(PR_SET_NO_NEW_PRIVS)"], None, Step::NoNewPrivs),
+    (&[2], &["rt_sigprocmask"], None, Step::SignalMask),
+];
+
+const DROPPING: &[&str] =
+    &["getgroups", "unshare", "newfstatat", "setgroups", "setresgid", "setresuid", "capget", "capset", "getresuid", "getresgid"];
 
 /// The step that a fault of a composition must be told with.
-pub fn step(fault: &Fault) -> Step {
-    let place = &fault.place;
-    let is_it = |(role, calls, nth, _): &&(usize, &[&str], Option<usize>, Step)| {
-        *role == place.role && calls.contains(&place.call.as_str()) && nth.is_none_or(|nth| nth == place.nth)
+pub fn step(when: &[&str], fault: &Fault, usual: &[Place]) -> Step {
+    let Place { role, call, nth, .. } = &fault.place;
+    // What changes the root changes the directory, too.
+    let changes_root = usual.iter().any(|place| place.call == "chroot");
+    if call == "chdir" {
+        return if changes_root && *nth == 0 { Step::Chroot } else { Step::Chdir };
+    }
+    let is_it = |(roles, calls, way, _): &&(&[usize], &[&str], Option<&str>, Step)| {
+        roles.contains(role) && calls.contains(&call.as_str()) && way.is_none_or(|way| when.contains(&way))
     };
     STEPS.iter().find(is_it).map_or(Step::Exec, |(.., step)| *step)
 }
 
-/// What a function that has failed may leave otherwise than it was: as if it had not failed.
-pub const CHANGES: &[(&str, &[&str], &str)] = &[];
+/// What a function that has failed may leave as if it had not failed, and why.
+const CHANGES: &[(&str, &[&str], &str)] = &[
+    ("fill_stdio", &["fd 0"], "some are filled"),
+    ("stdio_null", &["fd 0", "fd 1"], "some are redirected"),
+    ("stdio_file", &["file"], "the file may have been created"),
+    ("reset_signals", &["Sig"], "some are reset"),
+    ("chroot", &["root"], "the root is the new one"),
+    ("drop_privileges", &["Groups", "Gid", "Uid", "Cap"], "half-way"),
+    ("PidFile::lock", &["file"], "it stays, empty"),
+    ("PidFile::remove", &["fd"], "it is consumed"),
+    ("Notifier::ready", &["fd"], "it is consumed"),
+    ("Notifier::failed", &["fd"], "it is consumed"),
+    ("Waiter::wait", &["fd"], "it is consumed"),
+    ("daemonize", &["fd 0", "file"], "the standard streams stay filled"),
+    ("detach", &["fd 0", "file"], "the standard streams stay filled"),
+];
+
+/// What it may leave anyhow, and why.
+const HALF: &[(&str, &[&str], &str)] = &[
+    ("close_from", &["fd"], "some are closed"),
+    ("close_except", &["fd"], "some are closed"),
+    ("PidFile::claim", &["fd", "file"], "some locks are set, which mean nothing without the others; part of the number"),
+];
+
+fn listed(list: &[(&str, &'static [&'static str], &str)], function: &str) -> &'static [&'static str] {
+    list.iter().find(|(of, ..)| *of == function).map_or(&[], |(_, what, _)| *what)
+}
+
+/// What a function that has failed may leave as if it had not failed.
+pub fn changes(function: &str) -> &'static [&'static str] {
+    listed(CHANGES, function)
+}
+
+/// What it may leave anyhow.
+pub fn half(function: &str) -> &'static [&'static str] {
+    listed(HALF, function)
+}

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 /// What takes longer hangs.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// Where a traced process begins to be what is tried.
 #[derive(Clone, Copy)]
@@ -50,16 +50,20 @@ pub struct Run {
 struct Process {
     role: usize,
     inside: bool,
+    /// The function has returned, and the answer is not told yet.
+    about_to_tell: bool,
     programs: usize,
     made: HashMap<String, usize>,
     last: String,
     /// What it is to be answered after the call that it is in; only if that has succeeded.
     answer: Option<(i64, bool)>,
+    /// Its third argument, which it must find again after the call.
+    length: Option<u64>,
 }
 
 impl Process {
     fn new(role: usize, inside: bool) -> Self {
-        Self { role, inside, programs: 0, made: HashMap::new(), last: String::new(), answer: None }
+        Self { role, inside, about_to_tell: false, programs: 0, made: HashMap::new(), last: String::new(), answer: None, length: None }
     }
 
     fn place(&mut self, number: u64, arguments: &[u64]) -> Place {
@@ -79,6 +83,7 @@ struct Watch<'a> {
     processes: HashMap<Pid, Process>,
     /// In the order of roles.
     roles: Vec<Pid>,
+    /// Those that the function has not made.
     around: Vec<Pid>,
     run: Run,
 }
@@ -131,7 +136,7 @@ pub fn run(body: impl FnOnce() -> i32, begin: Begin, meanwhile: Option<Meanwhile
 impl Watch<'_> {
     /// Until the first has ended, or stays as the daemon, and so have all that it has made.
     fn goes_on(&self) -> bool {
-        self.processes.contains_key(&self.first) || self.processes.values().any(|process| process.inside)
+        self.processes.contains_key(&self.first) || self.processes.values().any(|process| process.inside || process.about_to_tell)
     }
 
     /// Whether it has become the daemon: the tool's command runs, or its worker waits.
@@ -148,12 +153,15 @@ impl Watch<'_> {
         let Some(process) = self.processes.get_mut(&pid) else { return };
         match event {
             Event::Entry(stage::MARK, [stage::BEGIN, ..]) => process.inside = true,
-            Event::Entry(stage::MARK, [stage::END, ..]) => process.inside = false,
+            Event::Entry(stage::MARK, [stage::END, ..]) => (process.inside, process.about_to_tell) = (false, true),
             Event::Entry(stage::MARK, [stage::PREPARED, _, kept, ..]) => {
                 self.run.before = State::of(pid, kept);
-                self.around = room::strays(&[]);
+                self.around.extend(room::strays(&[]));
             }
-            Event::Entry(stage::MARK, [stage::ANSWERED, answered, kept, ..]) => self.answered(pid, answered, kept),
+            Event::Entry(stage::MARK, [stage::ANSWERED, answered, kept, ..]) => {
+                process.about_to_tell = false;
+                self.answered(pid, answered, kept);
+            }
             Event::Entry(number, arguments) => {
                 if let (Begin::Call(name), false, 1) = (self.begin, process.inside, process.programs) {
                     process.inside = names::of(number, &arguments) == name;
@@ -164,6 +172,9 @@ impl Watch<'_> {
                 }
             }
             Event::Exit(value) => {
+                if let Some(length) = process.length.take() {
+                    trace::shorten(pid, length);
+                }
                 if let Some((answer, _)) = process.answer.take().filter(|(_, if_done)| !if_done || value >= 0) {
                     trace::answer(pid, answer);
                 }
@@ -176,9 +187,7 @@ impl Watch<'_> {
                 let inside = process.inside;
                 let mut new = Process::new(if inside { self.roles.len() } else { 0 }, inside);
                 new.programs = process.programs;
-                if inside {
-                    self.roles.push(child);
-                }
+                if inside { &mut self.roles } else { &mut self.around }.push(child);
                 self.processes.insert(child, new);
             }
             Event::Ended(how) => {
@@ -206,7 +215,10 @@ impl Watch<'_> {
                     process.answer = Some((-i64::from(errno.raw_os_error()), false));
                 }
                 How::FailsAfter(errno) if here => process.answer = Some((-i64::from(errno.raw_os_error()), true)),
-                How::Short(length) if here => trace::shorten(pid, length),
+                How::Short(length) if here => {
+                    process.length = Some(place.length);
+                    trace::shorten(pid, length);
+                }
                 _ => {}
             }
         }

@@ -63,18 +63,22 @@ impl State {
 
     /// Where this one differs from another, but for what begins with one of these.
     pub fn differs(&self, other: &Self, but: &[&str]) -> Vec<String> {
-        let names: BTreeSet<_> = self.0.keys().chain(other.0.keys()).collect();
-        let counts = |name: &&&String| !but.iter().any(|begin| name.starts_with(begin)) && self.0.get(**name) != other.0.get(**name);
-        let show = |state: &Self, name: &String| state.0.get(name).cloned().unwrap_or_else(|| "nothing".into());
-        names.iter().filter(counts).map(|name| format!("{name} is {}, not {}", show(self, name), show(other, name))).collect()
+        let differs = |name: &&str| !but.iter().any(|begin| name.starts_with(begin)) && self.get(name) != other.get(name);
+        let show = |state: &Self, name: &str| state.get(name).unwrap_or("nothing").to_string();
+        let names = self.names(other).into_iter().filter(differs);
+        names.map(|name| format!("{name} is {}, not {}", show(self, name), show(other, name))).collect()
     }
 
-    /// This one, with what begins with one of these as it is there.
-    pub fn with(&self, other: &Self, begins: &[&str]) -> Self {
-        let begin = |name: &String| begins.iter().any(|begin| name.starts_with(begin));
-        let own = self.0.iter().filter(|(name, _)| !begin(name));
-        let others = other.0.iter().filter(|(name, _)| begin(name));
-        Self(own.chain(others).map(|(name, value)| (name.clone(), value.clone())).collect())
+    /// Where this one differs from another; what begins with one of these may be as in a third, or anything.
+    pub fn differs_from_both(&self, other: &Self, may_be: &Self, begins: &[&str], anything: &[&str]) -> Vec<String> {
+        let may = |name: &&str| begins.iter().any(|begin| name.starts_with(begin));
+        let as_there: Vec<_> =
+            self.names(other).into_iter().filter(|name| may(name) && self.get(name) == may_be.get(name)).collect();
+        self.differs(other, &[&as_there, anything].concat())
+    }
+
+    fn names<'a>(&'a self, other: &'a Self) -> BTreeSet<&'a str> {
+        self.0.keys().chain(other.0.keys()).map(String::as_str).collect()
     }
 
     /// What it is in one respect.

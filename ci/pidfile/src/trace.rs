@@ -185,7 +185,8 @@ pub fn refuse(pid: Pid) {
     change(pid, |registers| registers.orig_rax = !0);
 }
 
-/// Before a system call: its third argument, which is the length of what is read or written, is this.
+/// Before a system call: its third argument, which is the length of what is read or written, is this. A program may rely on
+/// it afterwards, so after the call it must be what it was.
 pub fn shorten(pid: Pid, length: u64) {
     change(pid, |registers| registers.rdx = length);
 }
