@@ -246,7 +246,7 @@ pub enum Detached<'p> {
 /// [`set_signal_mask`], [`Notifier::ready`]. In each process, `close` of the other's end of the pipe.
 ///
 /// * A step fails: those of [`Notifier::failed`], [`PidFile::remove`], [`exit`].
-/// * [`Plan::way`] is a handoff: those of [`handoff_until_ready`](crate::handoff_until_ready); if a C library shares the process `gettid`,
+/// * [`Plan::way`] is a handoff: those of [`handoff_until_ready`](crate::handoff_until_ready); if a C library shares the process
 ///   `set_tid_address`, `set_robust_list`.
 ///
 /// See [daemon(7)](https://www.freedesktop.org/software/systemd/man/latest/daemon.html).
@@ -373,13 +373,14 @@ impl<'p> Plan<'_, 'p> {
         let (waiter, notifier) = ready_pipe()?;
         *at = Step::Handoff;
         let mask = block_signals(SignalSet::ALL)?;
+        let directory = daemon.pid_file.as_ref().and_then(PidFile::directory_number);
         let steps = |notifier| {
             daemon.notifier = Some(notifier);
             let taken = self.in_daemon(daemon, mask, at);
             told(taken, daemon, *at)
         };
-        // SAFETY: all that the steps write to memory is `at`, the environment, and `daemon`: its pid file, whose descriptors are
-        // from before, and may be fewer; and its notifier, which is forgotten.
+        // SAFETY: all that the steps write to memory is `at`, the environment, and `daemon`: its pid file, whose directory the daemon
+        // may have left, and the caller has not; and its notifier, which is forgotten.
         #[allow(unsafe_code)]
         let moved = unsafe { handoff_steps(task, self.timeout, waiter, notifier, steps) };
         if let Ok(None) = moved {
@@ -387,6 +388,13 @@ impl<'p> Plan<'_, 'p> {
         }
         let _ = set_signal_mask(mask);
         forget(daemon.notifier.take());
+        if let (Some(file), Some(number)) = (&mut daemon.pid_file, directory) {
+            // SAFETY: it is the caller's descriptor of that file's directory.
+            #[allow(unsafe_code)]
+            unsafe {
+                file.enter_directory(number);
+            }
+        }
         let end = moved?;
         *at = Step::Ready;
         end.map(|end| outcome(&end)).transpose()

@@ -41,7 +41,7 @@ pub(crate) use crate::sys::{End, Task};
 /// `unshare` (2.6.16), which changes nothing here, `prctl(PR_GET_TID_ADDRESS)` (3.5), `get_robust_list`, `sigaltstack`, `rseq` (4.18),
 /// `rt_sigprocmask`, `clone`, `wait4`, `exit_group`; in the process between `setsid`, `clone`, `exit_group`; in the daemon `rt_sigprocmask`.
 ///
-/// * A C library shares the process: `gettid`, and in both the old process and the daemon `set_tid_address`, `set_robust_list`, `rseq`.
+/// * A C library shares the process: in both the old process and the daemon `set_tid_address`, `set_robust_list`, `rseq`.
 /// * There is an alternate signal stack: `sigaltstack` in the daemon.
 /// * `unshare` is denied: `newfstatat` of `/proc/self/task`, `ppoll`.
 /// * There is a second thread, or another process with the same memory: `ppoll`, and the same again.

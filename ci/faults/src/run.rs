@@ -3,7 +3,7 @@
 use crate::fault::{Fault, How, Place};
 use crate::state::State;
 use functions_proof::{names, stage, watch::Meanwhile};
-use pidfile_proof::{room, trace, trace::Event};
+use pidfile_proof::{proc, room, trace, trace::Event};
 use rustix::process::{Pid, WaitStatus};
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -26,8 +26,10 @@ pub struct Answer {
     pub number: u64,
     /// The process then.
     pub state: State,
-    /// Processes that were not there before it, but for the daemon: the third.
+    /// Processes that it has made and that are there, or wait to be reaped; but for the daemon: the third.
     pub left: usize,
+    /// Whether that is there, or waits to be reaped.
+    pub daemon: bool,
 }
 
 /// What was seen.
@@ -39,8 +41,12 @@ pub struct Run {
     pub before: State,
     /// Those in which the function has returned, by role.
     pub answers: BTreeMap<usize, Answer>,
-    /// How the caller has ended.
+    /// How the process has ended that has called the function.
+    pub caller: Option<WaitStatus>,
+    /// How the one has ended that looks at what comes of it; it may be the same.
     pub end: Option<WaitStatus>,
+    /// Whether the third process, which is to become the daemon, is alive at the end.
+    pub daemon: bool,
     /// Whether the fault has come to pass.
     pub hit: bool,
     /// Where it hangs, if it does.
@@ -83,8 +89,6 @@ struct Watch<'a> {
     processes: HashMap<Pid, Process>,
     /// In the order of roles.
     roles: Vec<Pid>,
-    /// Those that the function has not made.
-    around: Vec<Pid>,
     run: Run,
 }
 
@@ -98,7 +102,6 @@ pub fn run(body: impl FnOnce() -> i32, begin: Begin, meanwhile: Option<Meanwhile
         first,
         processes: HashMap::from([(first, Process::new(0, false))]),
         roles: vec![first],
-        around: Vec::new(),
         run: Run::default(),
     };
     let end = Instant::now() + LIMIT;
@@ -130,6 +133,7 @@ pub fn run(body: impl FnOnce() -> i32, begin: Begin, meanwhile: Option<Meanwhile
             trace::go_on(pid, event);
         }
     }
+    watch.run.daemon = watch.roles.get(2).is_some_and(|daemon| proc::is_alive(*daemon));
     watch.run
 }
 
@@ -155,8 +159,8 @@ impl Watch<'_> {
             Event::Entry(stage::MARK, [stage::BEGIN, ..]) => process.inside = true,
             Event::Entry(stage::MARK, [stage::END, ..]) => (process.inside, process.about_to_tell) = (false, true),
             Event::Entry(stage::MARK, [stage::PREPARED, _, kept, ..]) => {
+                self.roles[0] = pid;
                 self.run.before = State::of(pid, kept);
-                self.around.extend(room::strays(&[]));
             }
             Event::Entry(stage::MARK, [stage::ANSWERED, answered, kept, ..]) => {
                 process.about_to_tell = false;
@@ -187,11 +191,16 @@ impl Watch<'_> {
                 let inside = process.inside;
                 let mut new = Process::new(if inside { self.roles.len() } else { 0 }, inside);
                 new.programs = process.programs;
-                if inside { &mut self.roles } else { &mut self.around }.push(child);
+                if inside {
+                    self.roles.push(child);
+                }
                 self.processes.insert(child, new);
             }
             Event::Ended(how) => {
                 self.processes.remove(&pid);
+                if pid == self.roles[0] {
+                    self.run.caller = Some(how);
+                }
                 if pid == self.first {
                     self.run.end = Some(how);
                 }
@@ -227,8 +236,11 @@ impl Watch<'_> {
 
     fn answered(&mut self, pid: Pid, number: u64, kept: u64) {
         let Some(role) = self.roles.iter().position(|known| *known == pid) else { return };
-        let known: Vec<_> = self.around.iter().chain([&pid]).chain(self.roles.get(2)).copied().collect();
-        let answer = Answer { number, state: State::of(pid, kept), left: room::strays(&known).len() };
+        let there = room::strays(&[pid]);
+        let daemon = self.roles.get(2).is_some_and(|daemon| there.contains(daemon));
+        // What somebody else has forked a moment ago is in neither list.
+        let left: Vec<_> = self.roles.iter().enumerate().filter(|(nth, left)| *nth != 2 && there.contains(left)).collect();
+        let answer = Answer { number, state: State::of(pid, kept), left: left.len(), daemon };
         self.run.answers.insert(role, answer);
     }
 }
