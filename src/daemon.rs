@@ -249,7 +249,7 @@ pub enum Detached<'p> {
 /// [`set_signal_mask`], [`Notifier::ready`]. In each process, `close` of the other's end of the pipe.
 ///
 /// * A step fails: those of [`Notifier::failed`], [`PidFile::remove`], [`exit`].
-/// * [`Plan::way`] is a handoff: those of [`handoff_until_ready`](crate::handoff_until_ready); if a C library shares the process `gettid`,
+/// * [`Plan::way`] is a handoff: those of [`handoff_until_ready`](crate::handoff_until_ready); if a C library shares the process
 ///   `set_tid_address`, `set_robust_list`.
 ///
 /// See [daemon(7)](https://www.freedesktop.org/software/systemd/man/latest/daemon.html).
@@ -376,6 +376,7 @@ impl<'p> Plan<'_, 'p> {
         let (waiter, notifier) = ready_pipe()?;
         *at = Step::Handoff;
         let mask = block_signals(SignalSet::ALL)?;
+        let directory = daemon.pid_file.as_ref().and_then(PidFile::directory_number);
         let watch = waiter.watch(&notifier, self.timeout);
         daemon.notifier = Some(notifier);
         let mut waiter = Some(waiter);
@@ -384,8 +385,8 @@ impl<'p> Plan<'_, 'p> {
             let taken = self.in_daemon(daemon, mask, at);
             told(taken, daemon, *at)
         };
-        // SAFETY: all that the steps write to memory is `at`, the environment, and `daemon`: its pid file, whose descriptors are
-        // from before, and may be fewer; and the ends of the pipe, which are forgotten.
+        // SAFETY: all that the steps write to memory is `at`, the environment, and `daemon`: its pid file, whose directory the daemon
+        // may have left, and the caller has not; and the ends of the pipe, which are forgotten.
         #[allow(unsafe_code)]
         let moved = unsafe { handoff_steps(task, Some(&watch), &mut steps) };
         if let Ok(None) = moved {
@@ -397,6 +398,13 @@ impl<'p> Plan<'_, 'p> {
             return moved.map(|_| None);
         };
         forget((waiter.take(), daemon.notifier.take()));
+        if let (Some(file), Some(number)) = (&mut daemon.pid_file, directory) {
+            // SAFETY: it is the caller's descriptor of that file's directory.
+            #[allow(unsafe_code)]
+            unsafe {
+                file.enter_directory(number);
+            }
+        }
         *at = Step::Ready;
         outcome(end).map(Some)
     }

@@ -44,8 +44,7 @@ pub(crate) use crate::sys::{Task, handoff as handoff_steps};
 /// (4.18), `rt_sigprocmask`, `prctl(PR_GET_DUMPABLE)`, `clone`, `wait4`, `exit_group`; in the process between `setsid`, `clone`,
 /// `exit_group`; in the daemon `rt_sigprocmask`. After an error `prctl(PR_SET_DUMPABLE)`.
 ///
-/// * A C library shares the process: `gettid`, and in both the old process and the daemon `set_tid_address`, `set_robust_list`,
-///   `rseq`.
+/// * A C library shares the process: in both the old process and the daemon `set_tid_address`, `set_robust_list`, `rseq`.
 /// * There is an alternate signal stack: `sigaltstack` in the daemon.
 /// * `unshare` is denied: `newfstatat` of `/proc/self/task`, `ppoll`.
 /// * There is a second thread, or another process with the same memory: `ppoll`, and the same again.

@@ -12,7 +12,7 @@
 
 use crate::sys::{self, Code, Inode, Locker, Place, borrow};
 use core::ffi::CStr;
-use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::fs::{FileType, OFlags};
 use rustix::io::{Errno, FdFlags, fcntl_setfd, pwrite, retry_on_intr};
 use rustix::process::{Pid, Uid, geteuid, getpid};
@@ -300,6 +300,24 @@ impl<'p> PidFile<'p> {
     /// ```
     pub fn leave_directory(&mut self) {
         self.dir = None;
+    }
+
+    /// The number of the descriptor that [`leave_directory`](Self::leave_directory) closes.
+    pub(crate) fn directory_number(&self) -> Option<RawFd> {
+        self.dir.as_ref().map(AsRawFd::as_raw_fd)
+    }
+
+    /// Undoes [`leave_directory`](Self::leave_directory) by another process in the same memory.
+    ///
+    /// # Safety
+    ///
+    /// `number` is what [`directory_number`](Self::directory_number) told before, and open in this process.
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn enter_directory(&mut self, number: RawFd) {
+        if self.dir.is_none() {
+            // SAFETY: the caller vouches for it, and nobody else has it: the file's own was forgotten in that other process.
+            self.dir = Some(unsafe { OwnedFd::from_raw_fd(number) });
+        }
     }
 
     /// The descriptors that [`close_except`](crate::close_except) must keep.

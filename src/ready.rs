@@ -185,10 +185,7 @@ impl Waiter {
             Ok(Outcome::Died(_)) => return Ok(daemon.gone_silent(&mut left)),
             Ok(Outcome::Ready(_)) => daemon.reap_middle(),
             Ok(Outcome::Failed(_)) => drop(daemon.reap(&mut left)),
-            Err(_) => {
-                daemon.kill();
-                daemon.reap(&mut TimeLeft::of(None));
-            }
+            Err(_) => drop(daemon.kill().then(|| daemon.reap(&mut TimeLeft::of(None)))),
         }
         Ok(told?)
     }
@@ -368,8 +365,8 @@ impl Watched {
     /// Waits for the end of both, and returns the daemon's status.
     fn reap(&self, left: &mut TimeLeft) -> Option<WaitStatus> {
         let opened = if self.pidfd.is_none() { open_child(self.pid) } else { None };
-        if self.pidfd.as_ref().or(opened.as_ref()).is_some_and(|pidfd| !ends(pidfd, left)) {
-            self.kill();
+        if self.pidfd.as_ref().or(opened.as_ref()).is_some_and(|pidfd| !ends(pidfd, left)) && !self.kill() {
+            return None;
         }
         let status = status_of(self.child);
         if self.pid != self.child {
@@ -392,18 +389,17 @@ impl Watched {
 
     /// Ends what has not told its word in time. It cannot be a stranger: the pidfd was made sure of, and
     /// a child that can still be waited for keeps its number, and that of its group.
-    fn kill(&self) {
+    ///
+    /// Whether that was granted: what lives on (another user's, by now) must not be waited for.
+    fn kill(&self) -> bool {
         if self.pidfd.as_ref().is_some_and(|pidfd| kill(pidfd).is_ok()) {
-            return;
+            return true;
         }
         // First the child, if that is all that is known: it cannot fork any more then, and whom it
         // has forked is in its group.
-        if has_ended(Children::One, self.pid).is_ok() {
-            let _ = kill_process(self.pid, Signal::KILL);
-        }
-        if has_ended(Children::Group, self.child).is_ok() {
-            let _ = kill_process_group(self.child, Signal::KILL);
-        }
+        let one = has_ended(Children::One, self.pid).is_ok() && kill_process(self.pid, Signal::KILL).is_ok();
+        let group = has_ended(Children::Group, self.child).is_ok() && kill_process_group(self.child, Signal::KILL).is_ok();
+        one || group
     }
 }
 

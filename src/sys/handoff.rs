@@ -60,7 +60,7 @@ impl Task {
             let _ = unsafe { call(k::__NR_set_tid_address, [0]) };
         }
         if self.robust_list != 0 {
-            set_robust_list(0);
+            let _ = set_robust_list(0);
         }
         self.set_rseq(UNREGISTER);
     }
@@ -77,7 +77,7 @@ impl Task {
             }
         }
         if self.robust_list != 0 {
-            set_robust_list(self.robust_list);
+            let _ = set_robust_list(self.robust_list);
         }
         if self.alternate_stack.ss_flags & k::SS_DISABLE as i32 == 0 {
             // SAFETY: the stack was registered before, for the thread that this one goes on as.
@@ -124,8 +124,8 @@ fn tid_address() -> Result<*mut i32, Errno> {
         // A C library has one, on a kernel that tells.
         return if cfg!(feature = "std") { Err(Errno::LIBACC) } else { Ok(address) };
     }
-    // SAFETY: numbers only.
-    let tid = unsafe { call(k::__NR_gettid, []) }?;
+    // SAFETY: what is registered is registered again; so it is granted, and tells the thread's id.
+    let tid = unsafe { call(k::__NR_set_tid_address, [address as usize]) }?;
     // SAFETY: the kernel will write a number of this size there; only this thread runs.
     let cached = unsafe { address.read_volatile() };
     // musl has a lock there, and the id elsewhere.
@@ -136,12 +136,16 @@ fn robust_list() -> Result<usize, Errno> {
     let (mut head, mut length) = (0_usize, 0_usize);
     // SAFETY: the kernel writes an address and a length.
     unsafe { call(k::__NR_get_robust_list, [0, &raw mut head as usize, &raw mut length as usize]) }?;
+    if head != 0 {
+        // The same again: so it is granted.
+        set_robust_list(head)?;
+    }
     Ok(head)
 }
 
-fn set_robust_list(head: usize) {
+fn set_robust_list(head: usize) -> Result<(), Code> {
     // SAFETY: none; or the one that a C library keeps for this thread.
-    let _ = unsafe { call(k::__NR_set_robust_list, [head, size_of::<k::robust_list_head>()]) };
+    unsafe { call(k::__NR_set_robust_list, [head, size_of::<k::robust_list_head>()]) }.map(drop)
 }
 
 fn alternate_stack() -> Result<k::stack_t, Errno> {
@@ -423,7 +427,10 @@ impl Watch {
         end.killed.get_or_insert(why);
         self.left = TimeLeft::of(None);
         // SAFETY: numbers only. D is a child that nobody has waited for: its number is its own.
-        let _ = unsafe { call(k::__NR_kill, [end.daemon as usize, k::SIGKILL as usize]) };
+        if unsafe { call(k::__NR_kill, [end.daemon as usize, k::SIGKILL as usize]) }.is_err() {
+            // It keeps the memory for ever.
+            exit_group(1);
+        }
     }
 }
 

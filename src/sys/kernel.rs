@@ -186,14 +186,8 @@ pub(crate) unsafe fn dup3(old: RawFd, new: RawFd, cloexec: bool) -> Result<(), C
     } else {
         (k::__NR_dup3, new as usize, usize::from(cloexec) * k::O_CLOEXEC as usize)
     };
-    loop {
-        // SAFETY: the caller vouches for `new`; no memory is passed.
-        match unsafe { retry(nr, [old as usize, to, how]) } {
-            // Another thread's open(2) has the number reserved, for an instant.
-            Err(Code::BUSY) => {}
-            done => return done.map(drop),
-        }
-    }
+    // SAFETY: the caller vouches for `new`; no memory is passed.
+    unsafe { retry(nr, [old as usize, to, how]) }.map(drop)
 }
 
 /// `fcntl(F_GETFD)`: EBADF if nothing is open there.

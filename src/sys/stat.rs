@@ -32,7 +32,8 @@ pub(crate) fn has_executed(pid: Pid) -> Result<bool, Code> {
     let mut text = [0; 160];
     let file = super::openat(borrow(&proc), path, OFlags::CLOEXEC, Mode::empty())?;
     let length = super::read(file.as_raw_fd(), &mut text)?;
-    Ok(flags(text.get(..length as usize).unwrap_or_default()) & PF_FORKNOEXEC == 0)
+    let flags = flags(text.get(..length as usize).unwrap_or_default()).ok_or(Code::SRCH)?;
+    Ok(flags & PF_FORKNOEXEC == 0)
 }
 
 /// Whether `proc` is that of this pid namespace: its `self` names the asker there.
@@ -43,8 +44,8 @@ fn shows_us(proc: BorrowedFd<'_>) -> bool {
     digits.fold(0, |number: u32, digit| number.wrapping_mul(10).wrapping_add(digit)) == getpid().as_raw_nonzero().get() as u32
 }
 
-/// Field 9. The command's name, field 2, may hold anything: what follows its `)`, the last, is counted.
-fn flags(text: &[u8]) -> u32 {
+/// Field 9, if it is there as a whole. The command's name, field 2, may hold anything: what follows its `)`, the last, is counted.
+fn flags(text: &[u8]) -> Option<u32> {
     let mut spaces = 0;
     let mut flags = 0_u32;
     for &byte in text {
@@ -55,5 +56,5 @@ fn flags(text: &[u8]) -> u32 {
             _ => {}
         }
     }
-    flags
+    (spaces > 7).then_some(flags)
 }

@@ -1,5 +1,7 @@
 //! Where a function runs alone: on a painted stack, between two marks that the tracer sees.
 
+use daemon_steps::Error;
+use rustix::io::Errno;
 use std::cell::UnsafeCell;
 
 /// Sixteen times of what is promised.
@@ -17,6 +19,56 @@ pub const BEGIN: u64 = 0x6265_6769;
 /// And after it.
 pub const END: u64 = 0x656e_6421;
 
+/// Its first argument long before, and long after: the second is what the function has answered, the third what the kernel
+/// keeps of the process and nobody else can ask for.
+pub const PREPARED: u64 = 0x7072_6570;
+
+/// As [`PREPARED`], after.
+pub const ANSWERED: u64 = 0x616e_7377;
+
+/// What a function has answered, as a number; zero if it is no error.
+pub trait Answer {
+    /// The number.
+    fn number(&self) -> u64;
+}
+
+impl Answer for () {
+    fn number(&self) -> u64 {
+        0
+    }
+}
+
+impl Answer for usize {
+    fn number(&self) -> u64 {
+        0
+    }
+}
+
+impl Answer for Errno {
+    fn number(&self) -> u64 {
+        self.raw_os_error() as u64
+    }
+}
+
+impl<T> Answer for Option<T> {
+    fn number(&self) -> u64 {
+        0
+    }
+}
+
+/// The step, counted from one, stands above the errno.
+impl Answer for Error {
+    fn number(&self) -> u64 {
+        ((self.step as u64 + 1) << 16) | self.errno.number()
+    }
+}
+
+impl<T, E: Answer> Answer for Result<T, E> {
+    fn number(&self) -> u64 {
+        self.as_ref().err().map_or(0, Answer::number)
+    }
+}
+
 #[repr(C, align(4096))]
 struct Stack(UnsafeCell<[u64; WORDS]>);
 
@@ -31,12 +83,32 @@ struct Play<F, R> {
 }
 
 /// Calls the function alone. Whatever surroundings it needs are there before, and its result goes after.
-pub fn alone<R>(call: impl FnOnce() -> R) -> R {
+pub fn alone<R: Answer>(call: impl FnOnce() -> R) -> R {
     let mut play = Play { call: Some(call), result: None };
     // SAFETY: nobody runs on that stack yet.
     unsafe { &mut *STACK.0.get() }.fill(PAINT);
+    mark(PREPARED, 0, kept());
     run(&mut play);
-    play.result.expect("it has returned")
+    let result = play.result.expect("it has returned");
+    mark(ANSWERED, result.number(), kept());
+    result
+}
+
+/// What the kernel keeps of this process: whether it is a subreaper, and whether something is registered for its end, its robust
+/// mutexes, its signal stack.
+fn kept() -> u64 {
+    let (mut adopts, mut tid, mut robust, mut length) = (0_i32, 0_usize, 0_usize, 0_usize);
+    let mut stack = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: 0, ss_size: 0 };
+    // SAFETY: the kernel writes one number.
+    unsafe { libc::prctl(libc::PR_GET_CHILD_SUBREAPER, &raw mut adopts) };
+    // SAFETY: the kernel writes one pointer.
+    unsafe { libc::prctl(libc::PR_GET_TID_ADDRESS, &raw mut tid) };
+    // SAFETY: the kernel writes a pointer and a length.
+    unsafe { libc::syscall(libc::SYS_get_robust_list, 0, &raw mut robust, &raw mut length) };
+    // SAFETY: the kernel writes one structure.
+    unsafe { libc::sigaltstack(std::ptr::null(), &raw mut stack) };
+    let each = [adopts != 0, tid != 0, robust != 0, stack.ss_flags & libc::SS_DISABLE == 0];
+    each.iter().fold(0, |all, one| all << 1 | u64::from(*one))
 }
 
 fn run<F: FnOnce() -> R, R>(play: &mut Play<F, R>) {
@@ -53,15 +125,15 @@ unsafe extern "C" fn enter<F: FnOnce() -> R, R>(play: *mut libc::c_void) {
     // SAFETY: that is this function's own contract.
     let play = unsafe { &mut *play.cast::<Play<F, R>>() };
     let Some(call) = play.call.take() else { return };
-    mark(BEGIN);
+    mark(BEGIN, 0, 0);
     let result = call();
-    mark(END);
+    mark(END, 0, 0);
     play.result = Some(result);
 }
 
-fn mark(what: u64) {
-    // SAFETY: getppid(2) takes no argument; this one is for the tracer.
-    unsafe { libc::syscall(MARK as i64, what) };
+fn mark(what: u64, answered: u64, kept: u64) {
+    // SAFETY: getppid(2) takes no argument; these are for the tracer.
+    unsafe { libc::syscall(MARK as i64, what, answered, kept) };
 }
 
 unsafe extern "C" {

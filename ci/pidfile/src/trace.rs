@@ -7,6 +7,8 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Seek};
+use std::mem::MaybeUninit;
+use std::time::Instant;
 
 /// Why a process has halted, or that it has ended.
 #[derive(Clone, Copy, Debug)]
@@ -120,16 +122,30 @@ fn seize(body: impl FnOnce() -> i32) -> (Pid, OwnedFd) {
 
 /// Waits for the next event of any process.
 pub fn next() -> (Pid, Event) {
+    loop {
+        if let Some(event) = next_unless(|| false) {
+            return event;
+        }
+    }
+}
+
+/// The same, but not beyond that moment. Something has to interrupt the wait from time to time: a timer's signal.
+pub fn next_until(moment: Instant) -> Option<(Pid, Event)> {
+    next_unless(|| Instant::now() >= moment)
+}
+
+fn next_unless(over: impl Fn() -> bool) -> Option<(Pid, Event)> {
     let (pid, status) = loop {
         match wait(WaitOptions::empty()) {
             Ok(Some(event)) => break event,
+            Ok(None) | Err(Errno::INTR) if over() => return None,
             Ok(None) | Err(Errno::INTR) => {}
             Err(errno) => panic!("wait: {errno}"),
         }
     };
     let raw = status.as_raw();
     if !libc::WIFSTOPPED(raw) {
-        return (pid, Event::Ended(status));
+        return Some((pid, Event::Ended(status)));
     }
     let event = match (libc::WSTOPSIG(raw), raw >> 16) {
         (0x85, _) => call(pid),
@@ -138,7 +154,7 @@ pub fn next() -> (Pid, Event) {
         (_, libc::PTRACE_EVENT_STOP) => Event::Other,
         (signal, _) => Event::Signal(signal),
     };
-    (pid, event)
+    Some((pid, event))
 }
 
 fn forked(pid: Pid) -> Event {
@@ -164,6 +180,33 @@ fn call(pid: Pid) -> Event {
     }
 }
 
+/// Before a system call: it is not made. What it returns is told after it, by [`answer`].
+pub fn refuse(pid: Pid) {
+    change(pid, |registers| registers.orig_rax = !0);
+}
+
+/// Before a system call: its third argument, which is the length of what is read or written, is this. A program may rely on
+/// it afterwards, so after the call it must be what it was.
+pub fn shorten(pid: Pid, length: u64) {
+    change(pid, |registers| registers.rdx = length);
+}
+
+/// After a system call: it returns this.
+pub fn answer(pid: Pid, value: i64) {
+    change(pid, |registers| registers.rax = value as u64);
+}
+
+/// One that was killed meanwhile has no registers any more.
+fn change(pid: Pid, how: impl FnOnce(&mut libc::user_regs_struct)) {
+    let mut registers = MaybeUninit::<libc::user_regs_struct>::uninit();
+    if ptrace(libc::PTRACE_GETREGS, pid, 0, registers.as_mut_ptr() as usize).is_ok() {
+        // SAFETY: the kernel has filled it.
+        let mut registers = unsafe { registers.assume_init() };
+        how(&mut registers);
+        let _ = ptrace(libc::PTRACE_SETREGS, pid, 0, &raw mut registers as usize);
+    }
+}
+
 /// Lets a halted process go on to its next event.
 pub fn go_on(pid: Pid, event: Event) {
     let signal = if let Event::Signal(signal) = event { signal } else { 0 };
@@ -182,7 +225,7 @@ pub fn kill(pid: Pid) {
 }
 
 fn ptrace(request: libc::c_uint, pid: Pid, address: usize, data: usize) -> Result<libc::c_long, std::io::Error> {
-    // SAFETY: the requests used here read numbers, or write to `data` what the caller has room for.
+    // SAFETY: the requests used here read numbers, or what `data` points to, or write there what the caller has room for.
     match unsafe { libc::ptrace(request, pid.as_raw_nonzero().get(), address, data) } {
         -1 => Err(std::io::Error::last_os_error()),
         done => Ok(done),

@@ -50,7 +50,7 @@ pub(super) fn functions() -> Vec<Function> {
                 // SAFETY: there is one thread.
                 assert_eq!(alone(|| unsafe { fork_unchecked() }), Err(Errno::AGAIN));
             }),
-        of("exit").main(|| alone(|| exit(0))),
+        of("exit").main(|| alone::<()>(|| exit(0))),
         of("execve")
             .main(|| {
                 let path = c"/bin/true";
