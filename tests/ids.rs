@@ -18,6 +18,8 @@ fn main() {
             ("not_root", not_root),
             ("lied_to", lied_to),
             ("many_groups", many_groups),
+            ("one_too_many", one_too_many),
+            ("as_many_as_are_looked_at", as_many_as_are_looked_at),
             ("to_root", to_root),
             ("to_itself", to_itself),
             ("second_thread", second_thread),
@@ -31,6 +33,8 @@ fn main() {
             root_test("a_caller_with_capabilities_and_no_root_gives_them_up", a_caller_with_capabilities_gives_them_up),
             root_test("a_drop_that_did_not_happen_is_noticed", a_drop_that_did_not_happen_is_noticed),
             root_test("of_many_groups_the_number_is_verified", of_many_groups_the_number_is_verified),
+            root_test("a_group_that_is_not_wanted_goes", a_group_that_is_not_wanted_goes),
+            root_test("sixty_four_groups_that_are_right_are_not_set", sixty_four_groups_that_are_right_are_not_set),
             test("root_is_no_user_to_drop_to", root_is_no_user_to_drop_to),
             test("what_one_is_one_may_become", what_one_is_one_may_become),
             root_test("a_second_thread_changes_too_or_is_refused", a_second_thread_changes_too_or_is_refused),
@@ -145,6 +149,28 @@ fn of_many_groups_the_number_is_verified() {
     let running = fixture("many_groups").start();
     assert_eq!(running.hear(), "ok");
     is_nobody(running.pid(), &(100..400).collect::<Vec<_>>());
+}
+
+fn one_too_many() {
+    setgroups(&[7, 8].map(Gid::from_raw)).expect("groups to lose");
+    tell(word(drop_privileges(&nobody(&[Gid::from_raw(8)]))));
+    wait_release();
+}
+
+fn a_group_that_is_not_wanted_goes() {
+    let running = fixture("one_too_many").start();
+    assert_eq!(running.hear(), "ok");
+    is_nobody(running.pid(), &[8]);
+}
+
+fn as_many_as_are_looked_at() {
+    let groups: Vec<_> = (100..164).map(Gid::from_raw).collect();
+    tell(word(drop_privileges(&nobody(&groups))));
+    tell(word(drop_privileges(&nobody(&groups))));
+}
+
+fn sixty_four_groups_that_are_right_are_not_set() {
+    assert_eq!(fixture("as_many_as_are_looked_at").run().0, "ok\nok\n");
 }
 
 fn to_root() {

@@ -11,7 +11,7 @@ pub mod ways;
 /// What the library's tests use, too.
 #[path = "../../../tests/support/hostile.rs"]
 #[allow(dead_code, missing_docs, clippy::all, clippy::pedantic)]
-#[allow(clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
+#[allow(clippy::multiple_unsafe_ops_per_block)]
 pub mod hostile;
 #[path = "../../../tests/support/tty.rs"]
 #[allow(dead_code, missing_docs, clippy::all, clippy::pedantic)]

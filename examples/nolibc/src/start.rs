@@ -91,6 +91,9 @@ pub fn borrow(fd: &OwnedFd) -> BorrowedFd<'_> {
 
 /// What the compiler calls by name, in the shortest form: small beats fast here. The reads are
 /// volatile, so that these loops are not compiled into calls of themselves.
+///
+/// To the caller of such a function a byte is one thing, however many operations that takes.
+#[allow(clippy::multiple_unsafe_ops_per_block)]
 mod mem {
     use core::ptr::read_volatile as read;
 
