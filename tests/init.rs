@@ -47,6 +47,7 @@ fn main() {
             ("leaves_orphans", leaves_orphans),
             ("heeds_term", heeds_term),
             ("heeds_a_hang_up", heeds_a_hang_up),
+            ("heeds_int_first", heeds_int_first),
             ("heeds_nothing", heeds_nothing),
         ],
         vec![
@@ -69,6 +70,7 @@ fn main() {
             root_test("int_is_a_reboot", || says_how_it_ended(Signal::INT, "signal 1")),
             root_test("other_signals_do_nothing", other_signals_do_nothing),
             root_test("a_shell_is_hung_up", a_shell_is_hung_up),
+            root_test("what_init_was_told_is_forwarded_and_without_a_terminal_nobody_is_hung_up", what_init_was_told_is_forwarded),
             root_test("who_heeds_nothing_is_killed", who_heeds_nothing_is_killed),
             root_test("where_reboot_is_denied_it_exits", where_reboot_is_denied_it_exits),
             root_test("a_stopped_terminal_does_not_stop_init", a_stopped_terminal_does_not_stop_init),
@@ -617,14 +619,38 @@ fn heeds_a_hang_up() {
 }
 
 fn a_shell_is_hung_up() {
-    let container = Container::of("heeds_a_hang_up");
+    let (_master, slave) = terminal();
+    let container = Container::start("container", &["/bin/check"], |command| {
+        command.env(CONSOLE, "heeds_a_hang_up").stdin(slave)
+    });
     assert_eq!(container.running.hear(), "waits");
     container.settles();
     assert_eq!(container.end(Signal::TERM), ("signal 2".into(), "init: stopping\ninit: power off\n".into()));
 }
 
+/// Says which signals it gets, until the one that all get.
+fn heeds_int_first() {
+    let set = SignalSet::from_iter([Signal::TERM, Signal::HUP]);
+    for signals in [set, Signal::INT.into()] {
+        block_signals(signals).expect("blocked");
+    }
+    tell("waits");
+    let told = wait_signal(Signal::INT.into(), None).expect("a signal");
+    let then = wait_signal(set, None).expect("a signal");
+    tell(format!("{told:?}, {then:?}"));
+}
+
+fn what_init_was_told_is_forwarded() {
+    let container = Container::of("heeds_int_first");
+    assert_eq!(container.running.hear(), "waits");
+    container.settles();
+    container.signal(Signal::INT);
+    assert_eq!(container.running.hear(), format!("Some({}), Some({})", libc::SIGINT, libc::SIGTERM));
+    assert_eq!(container.running.hear(), "signal 1");
+}
+
 fn heeds_nothing() {
-    for signal in [Signal::TERM, Signal::HUP] {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         ignore_signal(signal).expect("ignored");
     }
     let _ = fork().expect("fork");

@@ -7,8 +7,8 @@
 //! * Two daemons are started, and the program at the console, which has a session and the terminal; a second after
 //!   it has ended it is started again.
 //! * Everything is reaped.
-//! * `SIGTERM` and `SIGPWR` power off, `SIGINT` (Ctrl-Alt-Del) reboots: `SIGTERM` for all, and after five seconds `SIGKILL`
-//!   for who is left. In a container the kernel ends init instead, by `SIGINT` for "off" and `SIGHUP` for "again", which
+//! * `SIGTERM` and `SIGPWR` power off, `SIGINT` (Ctrl-Alt-Del) reboots. The program at the console gets the same signal,
+//!   and if it has a terminal SIGHUP; then all get `SIGTERM`, and after five seconds who is left `SIGKILL`. In a container the kernel ends init instead, by `SIGINT` for "off" and `SIGHUP` for "again", which
 //!   whoever started it can see. If that is denied, init exits with 0.
 //!
 //! A step that fails is told on standard error, and init goes on.
@@ -30,6 +30,7 @@ use rustix::io::{Errno, IoSlice, read, writev};
 use rustix::mount::{MountFlags, mount};
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process_group, wait};
 use rustix::system::{RebootCommand, reboot, sysinfo};
+use rustix::termios::isatty;
 
 nolibc::program!(main);
 
@@ -70,8 +71,9 @@ fn main(argv: &[Option<ThinCStr<'static>>], env: &EnvBlock<'static>) -> i32 {
     for daemon in DAEMONS {
         start_daemon(daemon, env);
     }
-    let how = keep_console(command(argv), env);
+    let told = keep_console(command(argv), env);
     end_all();
+    let how = if told == Signal::INT { RebootCommand::Restart } else { RebootCommand::PowerOff };
     say(if how == RebootCommand::PowerOff { "power off" } else { "reboot" });
     sync();
     // It returns in a container that may not do it.
@@ -220,16 +222,15 @@ fn run(console: BorrowedFd<'_>, argv: Arguments<'_>, env: &EnvBlock<'_>) -> Opti
     None
 }
 
-/// Keeps the console's program running, and reaps, until a signal says how to end.
-fn keep_console(argv: Arguments<'_>, env: &EnvBlock<'_>) -> RebootCommand {
+/// Keeps the console's program running, and reaps, until a signal says to end, and how; which is forwarded.
+fn keep_console(argv: Arguments<'_>, env: &EnvBlock<'_>) -> Signal {
     let signals = SignalSet::from_iter([Signal::CHILD, Signal::TERM, Signal::POWER, Signal::INT]);
     let mut console = start_console(Duration::ZERO, argv, env);
-    let how = loop {
+    let told = loop {
         // Where no process could be made another attempt follows.
         let limit = if console.is_none() { Some(SECOND) } else { None };
         match wait_signal(signals, limit).map(|signal| signal.and_then(Signal::from_named_raw)) {
-            Ok(Some(Signal::TERM | Signal::POWER)) => break RebootCommand::PowerOff,
-            Ok(Some(Signal::INT)) => break RebootCommand::Restart,
+            Ok(Some(told @ (Signal::TERM | Signal::POWER | Signal::INT))) => break told,
             Ok(_) => {}
             Err(errno) => {
                 complain(STDERR, "wait for a signal", c"", errno);
@@ -242,11 +243,14 @@ fn keep_console(argv: Arguments<'_>, env: &EnvBlock<'_>) -> RebootCommand {
             console = start_console(SECOND, argv, env);
         }
     };
-    // An interactive shell ignores SIGTERM, but not that its terminal goes away.
     if let Some(console) = console {
-        let _ = kill_process_group(console, Signal::HUP);
+        let _ = kill_process_group(console, told);
+        // An interactive shell ignores that, but not that its terminal goes away.
+        if isatty(STDIN) {
+            let _ = kill_process_group(console, Signal::HUP);
+        }
     }
-    how
+    told
 }
 
 /// Ends all other processes.
