@@ -70,7 +70,7 @@ fn main() {
             root_test("int_is_a_reboot", || says_how_it_ended(Signal::INT, "signal 1")),
             root_test("other_signals_do_nothing", other_signals_do_nothing),
             root_test("a_shell_is_hung_up", a_shell_is_hung_up),
-            root_test("what_init_was_told_is_forwarded_and_without_a_terminal_nobody_is_hung_up", what_init_was_told_is_forwarded),
+            root_test("what_init_was_told_is_forwarded_and_no_hang_up_without_a_terminal", what_init_was_told_is_forwarded),
             root_test("who_heeds_nothing_is_killed", who_heeds_nothing_is_killed),
             root_test("where_reboot_is_denied_it_exits", where_reboot_is_denied_it_exits),
             root_test("a_stopped_terminal_does_not_stop_init", a_stopped_terminal_does_not_stop_init),
@@ -620,9 +620,8 @@ fn heeds_a_hang_up() {
 
 fn a_shell_is_hung_up() {
     let (_master, slave) = terminal();
-    let container = Container::start("container", &["/bin/check"], |command| {
-        command.env(CONSOLE, "heeds_a_hang_up").stdin(slave)
-    });
+    let container =
+        Container::start("container", &["/bin/check"], |command| command.env(CONSOLE, "heeds_a_hang_up").stdin(slave));
     assert_eq!(container.running.hear(), "waits");
     container.settles();
     assert_eq!(container.end(Signal::TERM), ("signal 2".into(), "init: stopping\ninit: power off\n".into()));
