@@ -23,12 +23,14 @@ const USAGE: i32 = 2;
 /// Runs the tool; the exit status.
 pub(crate) fn main(argv: &[Option<ThinCStr<'_>>], env: &EnvBlock<'static>) -> i32 {
     let mut line = Line::new();
-    if let Err(errno) = fill_stdio() {
-        return text::complain(&mut line, Step::FillStdio.as_str(), &[], errno);
-    }
+    let filled = fill_stdio();
     let mut call = Call::new();
     if let Err(status) = call.parse(argv, &mut line) {
         return status;
+    }
+    if let Err(errno) = filled {
+        let failed = text::complain(&mut line, Step::FillStdio.as_str(), &[], errno);
+        return if call.verb == Verb::Status { stop::UNKNOWN } else { failed };
     }
     match call.verb {
         Verb::Start | Verb::Restart | Verb::Run => start::start(&call, env, &mut line),

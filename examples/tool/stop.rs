@@ -9,6 +9,9 @@ use daemon_steps::{Holder, Stop, Stopped, holder, open_pid_file, remove_left_ove
 use rustix::fs::stat;
 use rustix::io::Errno;
 
+/// What `status` answers when nobody knows.
+pub(crate) const UNKNOWN: i32 = 4;
+
 /// Stops the daemon, and removes the pid file that it left.
 pub(crate) fn stop(call: &Call<'_>, line: &mut Line) -> i32 {
     let how = Stop { signal: call.signal, timeout: call.plan.timeout.or(Some(Duration::from_secs(10))), kill: call.kill };
@@ -51,7 +54,7 @@ pub(crate) fn look(path: &CStr) -> Result<(Holder, bool), Errno> {
 pub(crate) fn status(call: &Call<'_>, line: &mut Line) -> i32 {
     let (holder, dead) = match look(call.pid_file) {
         Ok(found) => found,
-        Err(errno) => return unopened(call, line, errno, 3, 4),
+        Err(errno) => return unopened(call, line, errno, 3, UNKNOWN),
     };
     if dead && holder == Holder::Nobody {
         line.begin("dead, and its pid file is left").out();
@@ -61,7 +64,7 @@ pub(crate) fn status(call: &Call<'_>, line: &mut Line) -> i32 {
     match holder {
         Holder::Running(_) | Holder::OutOfSight => 0,
         Holder::Nobody => 3,
-        Holder::Starting | Holder::LeftBehind => 4,
+        Holder::Starting | Holder::LeftBehind => UNKNOWN,
     }
 }
 

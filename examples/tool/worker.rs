@@ -13,11 +13,12 @@ pub(crate) fn work(daemon: Daemon<'_>, line: &mut Line) -> i32 {
     // Ready is said when a SIGTERM would be heeded, and not before.
     let blocked = block_signals(ENDS);
     if let Some(notifier) = notifier {
-        let told = match blocked {
+        let ready = match blocked {
             Ok(_) => notifier.ready(),
-            Err(errno) => notifier.failed(Step::SignalMask.failed(errno)),
+            // Whoever waits waits for the end, too.
+            Err(errno) => notifier.failed(Step::SignalMask.failed(errno)).and(Err(errno)),
         };
-        if told.is_err() {
+        if ready.is_err() {
             return FAILED;
         }
     }

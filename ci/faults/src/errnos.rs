@@ -75,8 +75,21 @@ const CALLS: &[(&str, &[Errno])] = table! {
 
 /// Those that a signal may interrupt, or a slow device.
 const WAIT: &[&str] = &[
-    "close", "dup3", "fcntl(F_GETLK)", "fcntl(F_OFD_SETLK)", "fcntl(F_SETLK)", "flock", "ftruncate", "openat", "ppoll", "pwrite64", "read",
-    "rt_sigtimedwait", "wait4", "waitid", "write",
+    "close",
+    "dup3",
+    "fcntl(F_GETLK)",
+    "fcntl(F_OFD_SETLK)",
+    "fcntl(F_SETLK)",
+    "flock",
+    "ftruncate",
+    "openat",
+    "ppoll",
+    "pwrite64",
+    "read",
+    "rt_sigtimedwait",
+    "wait4",
+    "waitid",
+    "write",
 ];
 
 /// What an old kernel answers, and a seccomp filter.

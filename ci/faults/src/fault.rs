@@ -67,7 +67,10 @@ pub fn name(errno: Errno) -> String {
     if errno == Errno::ACCESS {
         return "EACCES".into();
     }
-    NAMES.iter().find(|(known, _)| *known == errno).map_or_else(|| format!("error {}", errno.raw_os_error()), |(_, name)| (*name).into())
+    NAMES
+        .iter()
+        .find(|(known, _)| *known == errno)
+        .map_or_else(|| format!("error {}", errno.raw_os_error()), |(_, name)| (*name).into())
 }
 
 macro_rules! names {

@@ -3,9 +3,9 @@
 use crate::fault::{self, Fault};
 use crate::oracle::{self, Expect};
 use crate::run::{Begin, Run, run, tidy};
+use daemon_steps::Step;
 use functions_proof::table::words;
 use functions_proof::ways::{self, Way};
-use daemon_steps::Step;
 use pidfile_proof::case::must;
 use rustix::io::Errno;
 use rustix::process::WaitStatus;
@@ -91,7 +91,11 @@ impl Subject {
         if let Some(at) = run.hangs {
             return Err(format!("it hangs: {at}"));
         }
-        let step = if oracle::COMPOSITIONS.contains(&self.function) { Some(oracle::step(&self.when(), fault, &usual.places)) } else { None };
+        let step = if oracle::COMPOSITIONS.contains(&self.function) {
+            Some(oracle::step(&self.when(), fault, &usual.places))
+        } else {
+            None
+        };
         self.check(expect, usual, &run, step, fault)
     }
 
@@ -108,7 +112,8 @@ impl Subject {
             Expect::Becomes(errno) => self.fails(usual, run, error(step, Some(errno)), &[]),
             Expect::BecomesAt(step, errno) => self.fails(usual, run, error(Some(step), Some(errno)), &[]),
             Expect::Any(several) => {
-                let mut wrong = several.iter().map_while(|one| self.check(*one, usual, run, step, fault).err()).collect::<Vec<_>>();
+                let mut wrong =
+                    several.iter().map_while(|one| self.check(*one, usual, run, step, fault).err()).collect::<Vec<_>>();
                 if wrong.len() < several.len() { Ok(()) } else { Err(wrong.swap_remove(0)) }
             }
         }
@@ -142,7 +147,9 @@ impl Subject {
             return must(told, || format!("nobody is told, but by {}", end(run)));
         };
         must(answer.number == number, || format!("the answer is {}, not {}", read(answer.number), read(number)))?;
-        must(answer.left == 0 && !answer.daemon, || format!("{} processes are left; the daemon: {}", answer.left, answer.daemon))?;
+        must(answer.left == 0 && !answer.daemon, || {
+            format!("{} processes are left; the daemon: {}", answer.left, answer.daemon)
+        })?;
         must(!run.daemon, || "the daemon lives on".into())?;
         if oracle::COMPOSITIONS.contains(&self.function) && oracle::in_place(&usual.places) {
             return Ok(());
@@ -161,10 +168,13 @@ fn error(step: Option<Step>, errno: Option<Errno>) -> u64 {
 
 /// An end in words.
 fn end(run: &Run) -> String {
-    run.end.map_or_else(|| "no end".into(), |end| match (end.exit_status(), end.terminating_signal()) {
-        (Some(status), _) => format!("the end with status {status}"),
-        (_, signal) => format!("the end by signal {signal:?}"),
-    })
+    run.end.map_or_else(
+        || "no end".into(),
+        |end| match (end.exit_status(), end.terminating_signal()) {
+            (Some(status), _) => format!("the end with status {status}"),
+            (_, signal) => format!("the end by signal {signal:?}"),
+        },
+    )
 }
 
 /// An answer in words.
@@ -178,4 +188,3 @@ fn read(number: u64) -> String {
         step => format!("{:?} {errno}", Step::ALL[step as usize - 1]),
     }
 }
-

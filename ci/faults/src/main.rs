@@ -1,14 +1,15 @@
 //! Each system call of each public function, and of the example tool, fails in turn, in each way that it can.
 //!
-//! `every` as the argument: at each place of a loop, too. Words that begin otherwise select by name.
+//! Arguments: the tool; `every`, for each place of a loop, too; other words select by the beginning of a name.
 
-#![allow(dead_code, unused_imports)]
+mod besides;
 mod errnos;
 mod fault;
 mod functions;
 mod oracle;
 mod run;
 mod state;
+mod tool;
 
 use pidfile_proof::room::Room;
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -61,31 +62,76 @@ fn tick() {
     unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()) };
 }
 
-fn work(queue: &Queue, subjects: &[functions::Subject], every: bool) -> Count {
+/// What is tried at all places of its own.
+enum Subject {
+    Function(functions::Subject),
+    Tool(&'static tool::Call),
+    /// What else may go wrong.
+    Besides(&'static besides::Besides),
+}
+
+impl Subject {
+    fn name(&self) -> String {
+        match self {
+            Self::Function(subject) => subject.name(),
+            Self::Tool(call) => call.name.into(),
+            Self::Besides(besides) => besides.name.into(),
+        }
+    }
+
+    /// What is counted as one function.
+    fn function(&self) -> &'static str {
+        match self {
+            Self::Function(subject) => subject.function,
+            Self::Tool(call) => call.name,
+            Self::Besides(besides) => besides.name,
+        }
+    }
+
+    fn try_all(&self, count: &mut Count, every: bool) -> Result<(), String> {
+        match self {
+            Self::Function(subject) => {
+                let usual = subject.without_fault()?;
+                let (faults, untried) = subject.faults(&usual, every)?;
+                count.calls += usual.places.len();
+                count.untried += untried;
+                faults.iter().for_each(|fault| count.inject(&self.name(), fault, subject.try_fault(&usual, fault)));
+            }
+            Self::Tool(call) => {
+                let trial = tool::Trial::new(call);
+                let (usual, faults, untried) = trial.without_fault(every)?;
+                count.calls += usual.calls;
+                count.untried += untried;
+                faults.iter().for_each(|fault| count.inject(&self.name(), fault, trial.try_fault(&usual, fault)));
+            }
+            Self::Besides(besides) => (besides.run)(&mut |what, judged| count.inject(besides.name, &what, judged))?,
+        }
+        Ok(())
+    }
+}
+
+impl Count {
+    fn inject(&mut self, name: &str, what: &impl std::fmt::Display, judged: Result<(), String>) {
+        self.injected += 1;
+        match judged {
+            Ok(()) => self.right += 1,
+            Err(wrong) => eprintln!("wrong: {name}: {what}: {wrong}"),
+        }
+    }
+}
+
+fn work(queue: &Queue, subjects: &[Subject], every: bool) -> Count {
     let mut count = Count::default();
     tick();
     while let Some(subject) = queue.next().map(|number| &subjects[number]) {
         let started = std::time::Instant::now();
-        let (before, name) = (count.injected, subject.name());
-        let found = subject.without_fault().and_then(|usual| Ok((subject.faults(&usual, every)?, usual)));
-        let ((faults, untried), usual) = match found {
-            Ok(found) => found,
-            Err(wrong) => {
-                count.injected += 1;
-                eprintln!("wrong: {name}: {wrong}");
-                continue;
-            }
-        };
-        count.calls += usual.places.len();
-        count.untried += untried;
-        for fault in faults {
+        let before = count.injected;
+        if let Err(wrong) = subject.try_all(&mut count, every) {
+            // Nothing is tried, so nothing is right.
             count.injected += 1;
-            match subject.try_fault(&usual, &fault) {
-                Ok(()) => count.right += 1,
-                Err(wrong) => eprintln!("wrong: {name}: {fault}: {wrong}"),
-            }
+            eprintln!("wrong: {}: {wrong}", subject.name());
         }
-        println!("faults {name} | injected {} in {:.1} s", count.injected - before, started.elapsed().as_secs_f32());
+        println!("faults {} | injected {} in {:.1} s", subject.name(), count.injected - before, started.elapsed().as_secs_f32());
     }
     count
 }
@@ -100,12 +146,15 @@ fn usual_descriptors() {
 
 fn main() {
     usual_descriptors();
-    let words: Vec<_> = std::env::args().skip(1).collect();
+    // The first is the tool's: see `pidfile_proof::tool`.
+    let words: Vec<_> = std::env::args().skip(2).collect();
     let every = words.iter().any(|word| word == "every");
     let names: Vec<_> = words.iter().filter(|word| *word != "every").collect();
-    let mut subjects = functions::subjects();
+    let functions = functions::subjects().into_iter().map(Subject::Function);
+    let mut subjects: Vec<_> =
+        functions.chain(tool::CALLS.iter().map(Subject::Tool)).chain(besides::ALL.iter().map(Subject::Besides)).collect();
     subjects.retain(|subject| names.is_empty() || names.iter().any(|name| subject.name().starts_with(*name)));
-    let functions: std::collections::BTreeSet<_> = subjects.iter().map(|subject| subject.function).collect();
+    let functions: std::collections::BTreeSet<_> = subjects.iter().map(Subject::function).collect();
     let queue = Queue::of(subjects.len());
     let rooms: Vec<_> = (0..ROOMS)
         .map(|_| {

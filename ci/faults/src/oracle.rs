@@ -61,7 +61,20 @@ struct Rule {
 
 /// What is expected, and why.
 const fn rule(expect: Expect, _why: &'static str) -> Rule {
-    Rule { expect: Some(expect), of: &[], when: None, when_too: None, role: None, calls: &[], before: None, after: None, first: false, last: usize::MAX, kind: None, errnos: &[] }
+    Rule {
+        expect: Some(expect),
+        of: &[],
+        when: None,
+        when_too: None,
+        role: None,
+        calls: &[],
+        before: None,
+        after: None,
+        first: false,
+        last: usize::MAX,
+        kind: None,
+        errnos: &[],
+    }
 }
 
 /// What is not tried, and why.
@@ -167,8 +180,16 @@ const DROP: &[&str] = &["drop_privileges", "daemonize", "detach"];
 const WAIT: &[&str] = &["Waiter::wait", "handoff_until_ready", "daemonize", "detach"];
 const HEAR: &[&str] = &["Waiter::wait", "Waiter::word", "daemonize", "detach"];
 /// What is asked before a move.
-const ASKED: &[&str] = &["unshare", "prctl(PR_GET_TID_ADDRESS)", "get_robust_list", "sigaltstack", "rseq", "newfstatat", "set_tid_address",
-    "set_robust_list"];
+const ASKED: &[&str] = &[
+    "unshare",
+    "prctl(PR_GET_TID_ADDRESS)",
+    "get_robust_list",
+    "sigaltstack",
+    "rseq",
+    "newfstatat",
+    "set_tid_address",
+    "set_robust_list",
+];
 const NO_PIDFD: &str = "The daemon is no child (any more), or has no pidfd";
 const NO_WORD: &str = "The pipe ends without a word";
 const ENDS: &str = "The daemon ends, or executes a program, before it is ready";
@@ -196,7 +217,11 @@ const TABLE: &[Rule] = &[
     untried("no clock fails once: a filter denies it always").calls(&["clock_gettime"]).once(),
     rule(Works, "then a timeout lasts its full time once").calls(&["clock_gettime"]),
     rule(Works, "without it /proc/self/fd is read, and without that all numbers are tried").calls(&["close_range", "getdents64"]),
-    rule(Works, "the kernel says that it is closed, so it is filled").of(FILL).role(0).calls(&["fcntl(F_GETFD)"]).errnos(&[Errno::BADF]),
+    rule(Works, "the kernel says that it is closed, so it is filled")
+        .of(FILL)
+        .role(0)
+        .calls(&["fcntl(F_GETFD)"])
+        .errnos(&[Errno::BADF]),
     rule(Works, "without /proc all numbers are tried").of(CLOSE).calls(&["openat"]),
     rule(Becomes(Errno::PERM), "it only confirms that `close` was denied").of(CLOSE).calls(&["fcntl(F_GETFD)"]),
     rule(Works, "no children are no error").of(&["reap"]).calls(&["wait4"]).errnos(&[Errno::CHILD]),
@@ -205,62 +230,184 @@ const TABLE: &[Rule] = &[
     rule(Works, "it is a pause").of(COMPOSITIONS).role(1).calls(&["ppoll"]),
     rule(Works, "it is a pause").of(COMPOSITIONS).role(2).calls(&["ppoll"]),
     rule(Works, "without /proc all numbers are tried").of(COMPOSITIONS).role(2).calls(&["openat"]).after("close_range"),
-    rule(ReturnedAt(Step::ResetSignals), "the old process needs none").of(COMPOSITIONS).when(HANDOFF).role(0).calls(&["rt_sigaction"]).denied(),
-    rule(WorksBut(&["Sig"]), "nothing that a kernel refuses once").of(COMPOSITIONS).when(HANDOFF).role(0).calls(&["rt_sigaction"]),
-    rule(WorksBut(&["Sig", "kept"]), "it was granted a moment ago").of(COMPOSITIONS).role(0).after("clone").once()
-        .calls(&["prctl(PR_GET_CHILD_SUBREAPER)", "prctl(PR_SET_CHILD_SUBREAPER)", "rt_sigprocmask"]),
-    rule(WorksBut(&["file pid"]), "the step's own error counts, and the file stays, empty").of(COMPOSITIONS).role(0).after("clone")
+    rule(ReturnedAt(Step::ResetSignals), "the old process needs none")
+        .of(COMPOSITIONS)
+        .when(HANDOFF)
+        .role(0)
+        .calls(&["rt_sigaction"])
+        .denied(),
+    rule(WorksBut(&["Sig"]), "nothing that a kernel refuses once")
+        .of(COMPOSITIONS)
+        .when(HANDOFF)
+        .role(0)
+        .calls(&["rt_sigaction"]),
+    rule(WorksBut(&["Sig", "kept"]), "it was granted a moment ago").of(COMPOSITIONS).role(0).after("clone").once().calls(&[
+        "prctl(PR_GET_CHILD_SUBREAPER)",
+        "prctl(PR_SET_CHILD_SUBREAPER)",
+        "rt_sigprocmask",
+    ]),
+    rule(WorksBut(&["file pid"]), "the step's own error counts, and the file stays, empty")
+        .of(COMPOSITIONS)
+        .role(0)
+        .after("clone")
         .calls(&["newfstatat", "unlinkat", "ftruncate"]),
-    rule(Works, "replaced meanwhile: it is tried again").of(COMPOSITIONS).role(0).calls(&["newfstatat"]).before("pipe2").errnos(&[Errno::NOENT, Errno::STALE]),
-    rule(Works, "replaced meanwhile: it is tried again").of(COMPOSITIONS).role(0).calls(&["openat"]).after("newfstatat").errnos(&[Errno::STALE]),
-    rule(Works, "locked for an instant: it is tried again").of(COMPOSITIONS).role(0).calls(&["flock", "fcntl(F_OFD_SETLK)"]).once().errnos(&[Errno::AGAIN]),
-    rule(ReturnedBut(&["file pid"]), "it stays, empty").of(COMPOSITIONS).role(0).before("pipe2")
-        .calls(&["flock", "fcntl(F_OFD_SETLK)", "newfstatat", "openat", "ftruncate"]),
+    rule(Works, "replaced meanwhile: it is tried again")
+        .of(COMPOSITIONS)
+        .role(0)
+        .calls(&["newfstatat"])
+        .before("pipe2")
+        .errnos(&[Errno::NOENT, Errno::STALE]),
+    rule(Works, "replaced meanwhile: it is tried again")
+        .of(COMPOSITIONS)
+        .role(0)
+        .calls(&["openat"])
+        .after("newfstatat")
+        .errnos(&[Errno::STALE]),
+    rule(Works, "locked for an instant: it is tried again")
+        .of(COMPOSITIONS)
+        .role(0)
+        .calls(&["flock", "fcntl(F_OFD_SETLK)"])
+        .once()
+        .errnos(&[Errno::AGAIN]),
+    rule(ReturnedBut(&["file pid"]), "it stays, empty").of(COMPOSITIONS).role(0).before("pipe2").calls(&[
+        "flock",
+        "fcntl(F_OFD_SETLK)",
+        "newfstatat",
+        "openat",
+        "ftruncate",
+    ]),
     rule(Becomes(Errno::PROTO), "what cannot be read is no word").of(COMPOSITIONS).when(HANDOFF).role(0).calls(&["read"]),
     rule(Returned, "without a wait there is no word").of(COMPOSITIONS).role(0).calls(&["ppoll"]).first(),
-    rule(Any(&[BecomesAt(Step::DropPrivileges, Errno::BUSY), BecomesAt(Step::Fork, Errno::BUSY), Becomes(Errno::USERS), Works]),
-        "without /proc, as below a new root, nobody can tell").of(COMPOSITIONS).role(0).calls(&["unshare"]).denied(),
-    rule(WorksBut(&["left"]), "what is not reaped stays").of(COMPOSITIONS).role(0).calls(&["wait4"]).errnos(&[Errno::CHILD, Errno::INVAL, Errno::NOSYS, Errno::PERM]),
+    rule(
+        Any(&[BecomesAt(Step::DropPrivileges, Errno::BUSY), BecomesAt(Step::Fork, Errno::BUSY), Becomes(Errno::USERS), Works]),
+        "without /proc, as below a new root, nobody can tell",
+    )
+    .of(COMPOSITIONS)
+    .role(0)
+    .calls(&["unshare"])
+    .denied(),
+    rule(WorksBut(&["left"]), "what is not reaped stays").of(COMPOSITIONS).role(0).calls(&["wait4"]).errnos(&[
+        Errno::CHILD,
+        Errno::INVAL,
+        Errno::NOSYS,
+        Errno::PERM,
+    ]),
     rule(Becomes(Errno::PROTO), "part of a word is none").of(COMPOSITIONS).role(2).calls(&["write"]).short(),
     rule(Dies, "there is no other way to tell").of(COMPOSITIONS).role(2).calls(&["write"]).last(1),
     rule(Dies, "there is no other way to tell").of(COMPOSITIONS).role(2).calls(&["write"]).denied(),
     // Moving: what is registered for the old process.
-    rule(Any(&[Works, Becomes(Errno::ADDRINUSE)]), "it may be somebody else's; forks may be an alternative").of(COMPOSITIONS).role(0).calls(&["rseq"]).before("clone"),
+    rule(Any(&[Works, Becomes(Errno::ADDRINUSE)]), "it may be somebody else's; forks may be an alternative")
+        .of(COMPOSITIONS)
+        .role(0)
+        .calls(&["rseq"])
+        .before("clone"),
     rule(WorksBut(&["kept"]), "without the feature `std` there is no C library").of(MOVES).calls(&["prctl(PR_GET_TID_ADDRESS)"]),
-    rule(Any(&[Works, Returned]), "forks may be an alternative").of(COMPOSITIONS).when(HANDOFF).role(0).calls(ASKED).before("clone"),
-    rule(WorksBut(&["SigBlk"]), "it was granted a moment ago").of(COMPOSITIONS).when(HANDOFF).role(2).calls(&["rt_sigprocmask"]).once().first(),
+    rule(Any(&[Works, Returned]), "forks may be an alternative")
+        .of(COMPOSITIONS)
+        .when(HANDOFF)
+        .role(0)
+        .calls(ASKED)
+        .before("clone"),
+    rule(WorksBut(&["SigBlk"]), "it was granted a moment ago")
+        .of(COMPOSITIONS)
+        .when(HANDOFF)
+        .role(2)
+        .calls(&["rt_sigprocmask"])
+        .once()
+        .first(),
     rule(WorksBut(&["SigBlk"]), "it was granted a moment ago").of(MOVE).role(2).calls(&["rt_sigprocmask"]).once().first(),
     rule(Works, "it is asked ten times").of(MOVE).calls(&["newfstatat"]).once(),
     rule(Becomes(Errno::BUSY), "nobody can tell").of(MOVE).calls(&["newfstatat"]).denied(),
     rule(Works, "a pause that is none").of(MOVE).calls(&["ppoll"]).before("clone"),
     rule(Works, "as on a kernel before 4.18").of(MOVES).calls(&["rseq"]).before("clone").errnos(&[Errno::NOSYS]),
     rule(Becomes(Errno::ADDRINUSE), "it may be somebody else's").of(MOVES).calls(&["rseq"]).before("clone"),
-    rule(WorksBut(&["kept"]), "it was granted a moment ago").of(MOVES).calls(&["set_tid_address", "set_robust_list", "rseq", "sigaltstack"]).after("clone"),
-    rule(WorksBut(&["kept"]), "it was granted a moment ago").of(MOVES).role(2).calls(&["set_tid_address", "set_robust_list", "rseq", "sigaltstack"]),
+    rule(WorksBut(&["kept"]), "it was granted a moment ago")
+        .of(MOVES)
+        .calls(&["set_tid_address", "set_robust_list", "rseq", "sigaltstack"])
+        .after("clone"),
+    rule(WorksBut(&["kept"]), "it was granted a moment ago").of(MOVES).role(2).calls(&[
+        "set_tid_address",
+        "set_robust_list",
+        "rseq",
+        "sigaltstack",
+    ]),
     rule(Any(&[Becomes(Errno::USERS), Becomes(Errno::BUSY)]), "nobody can tell").of(MOVE).calls(&["unshare"]).denied(),
     rule(WorksBut(&["SigBlk"]), "it was granted a moment ago").of(MOVE).role(0).calls(&["rt_sigprocmask"]).after("clone"),
     rule(WorksBut(&["Sig"]), "nothing that a kernel refuses once").of(MOVE).role(0).calls(&["rt_sigaction"]),
-    rule(WorksBut(&["kept"]), "it was granted a moment ago").of(MOVES).role(0).calls(&["set_tid_address", "set_robust_list"]).after("rt_sigprocmask"),
-    rule(Any(&[Works, Returned]), "forks may be an alternative").of(COMPOSITIONS).when(HANDOFF).role(0).calls(&["set_tid_address", "set_robust_list"]),
+    rule(WorksBut(&["kept"]), "it was granted a moment ago")
+        .of(MOVES)
+        .role(0)
+        .calls(&["set_tid_address", "set_robust_list"])
+        .after("rt_sigprocmask"),
+    rule(Any(&[Works, Returned]), "forks may be an alternative")
+        .of(COMPOSITIONS)
+        .when(HANDOFF)
+        .role(0)
+        .calls(&["set_tid_address", "set_robust_list"]),
     // Privileges.
-    rule(Works, "all is refused before").when("There is a second thread, or nobody can tell").of(ASK).calls(&["getgroups", "newfstatat"]),
+    rule(Works, "all is refused before")
+        .when("There is a second thread, or nobody can tell")
+        .of(ASK)
+        .calls(&["getgroups", "newfstatat"]),
     rule(Works, "what is not known to be right is set").of(DROP).calls(&["getgroups"]).once().before("setresuid"),
     rule(Returned, "that is the last look").of(DROP).calls(&["capget"]).last(1),
     rule(Works, "what may be left is given up").of(DROP).calls(&["capget"]).once(),
     // The pid file.
-    rule(Works, "locked for an instant: it is tried again").of(LOCK).role(0).calls(&["flock", "fcntl(F_OFD_SETLK)"]).once().errnos(&[Errno::AGAIN]),
-    rule(Returned, "that is the removal's own look").of(&["remove_left_over"]).calls(&["newfstatat"]).after("flock").last(2).errnos(&[Errno::NOENT, Errno::STALE]),
-    rule(Works, "replaced meanwhile: it is tried again").of(&["remove_left_over"]).calls(&["newfstatat"]).after("flock").last(4).errnos(&[Errno::NOENT, Errno::STALE]),
-    rule(Nothing, "there is none").of(&["remove_left_over"]).when(MEANWHILE).calls(&["newfstatat"]).last(5).errnos(&[Errno::NOENT]),
+    rule(Works, "locked for an instant: it is tried again")
+        .of(LOCK)
+        .role(0)
+        .calls(&["flock", "fcntl(F_OFD_SETLK)"])
+        .once()
+        .errnos(&[Errno::AGAIN]),
+    rule(Returned, "that is the removal's own look")
+        .of(&["remove_left_over"])
+        .calls(&["newfstatat"])
+        .after("flock")
+        .last(2)
+        .errnos(&[Errno::NOENT, Errno::STALE]),
+    rule(Works, "replaced meanwhile: it is tried again")
+        .of(&["remove_left_over"])
+        .calls(&["newfstatat"])
+        .after("flock")
+        .last(4)
+        .errnos(&[Errno::NOENT, Errno::STALE]),
+    rule(Nothing, "there is none")
+        .of(&["remove_left_over"])
+        .when(MEANWHILE)
+        .calls(&["newfstatat"])
+        .last(5)
+        .errnos(&[Errno::NOENT]),
     rule(Nothing, "there is none").of(&["remove_left_over"]).calls(&["newfstatat"]).before("flock").errnos(&[Errno::NOENT]),
-    rule(Nothing, "there is none, or somebody has it").of(&["remove_left_over"]).calls(&["openat"]).after("newfstatat").errnos(&[Errno::NOENT, Errno::AGAIN]),
+    rule(Nothing, "there is none, or somebody has it")
+        .of(&["remove_left_over"])
+        .calls(&["openat"])
+        .after("newfstatat")
+        .errnos(&[Errno::NOENT, Errno::AGAIN]),
     rule(Nothing, "somebody holds it").of(&["remove_left_over"]).calls(&["flock"]).errnos(&[Errno::AGAIN]),
-    rule(Works, "replaced meanwhile: it is tried again").of(FILE).role(0).calls(&["newfstatat"]).errnos(&[Errno::NOENT, Errno::STALE]),
-    rule(Works, "replaced meanwhile: it is tried again").of(FILE).role(0).calls(&["openat"]).after("newfstatat").errnos(&[Errno::STALE]),
-    rule(Becomes(Errno::NOSPC), "the number does not fit").of(&["PidFile::claim", "daemonize", "detach"]).calls(&["pwrite64"]).short(),
-    rule(WorksBut(&["file"]), "the file is emptied, where it may not be removed").of(&["remove_left_over"]).calls(&["newfstatat", "unlinkat"]).after("flock").last(2)
+    rule(Works, "replaced meanwhile: it is tried again")
+        .of(FILE)
+        .role(0)
+        .calls(&["newfstatat"])
+        .errnos(&[Errno::NOENT, Errno::STALE]),
+    rule(Works, "replaced meanwhile: it is tried again")
+        .of(FILE)
+        .role(0)
+        .calls(&["openat"])
+        .after("newfstatat")
+        .errnos(&[Errno::STALE]),
+    rule(Becomes(Errno::NOSPC), "the number does not fit")
+        .of(&["PidFile::claim", "daemonize", "detach"])
+        .calls(&["pwrite64"])
+        .short(),
+    rule(WorksBut(&["file"]), "the file is emptied, where it may not be removed")
+        .of(&["remove_left_over"])
+        .calls(&["newfstatat", "unlinkat"])
+        .after("flock")
+        .last(2)
         .errnos(&[Errno::ACCESS, Errno::BUSY, Errno::ROFS, Errno::PERM]),
-    rule(WorksBut(&["file"]), "the file is emptied, where it may not be removed").of(&["PidFile::remove"]).calls(&["newfstatat", "unlinkat"])
+    rule(WorksBut(&["file"]), "the file is emptied, where it may not be removed")
+        .of(&["PidFile::remove"])
+        .calls(&["newfstatat", "unlinkat"])
         .errnos(&[Errno::ACCESS, Errno::BUSY, Errno::ROFS, Errno::PERM]),
     rule(Works, "a pause that is none").of(&["PidFile::lock", "remove_left_over", "holder", "signal_holder"]).calls(&["ppoll"]),
     // Signalling.
@@ -277,8 +424,13 @@ const TABLE: &[Rule] = &[
     untried("who may not ask for a process cannot know").of(WAIT).when(NO_PIDFD).when_too(NO_WORD).calls(&["kill"]),
     rule(WorksBut(&["left", "end"]), "its status is not known then").of(WAIT).when(NO_WORD).calls(&["wait4"]),
     rule(WorksBut(&["left", "end"]), "its status is not known then").of(WAIT).when(ENDS).calls(&["wait4"]),
-    rule(Works, "without a pidfd an end is seen by the pipe's end; what cannot be killed is not waited for").of(WAIT)
-        .calls(&["pidfd_open", "waitid", "wait4", "kill", "pidfd_send_signal"]),
+    rule(Works, "without a pidfd an end is seen by the pipe's end; what cannot be killed is not waited for").of(WAIT).calls(&[
+        "pidfd_open",
+        "waitid",
+        "wait4",
+        "kill",
+        "pidfd_send_signal",
+    ]),
     rule(Any(&[Works, Returned]), "the wait for a word fails, or the one for an end").of(WAIT).calls(&["ppoll"]).after("ppoll"),
     // One thread?
     rule(Works, "then /proc tells; and what is asked in vain is asked again").of(ASK).calls(&["unshare"]),
@@ -300,7 +452,12 @@ const STEPS: &[(&[usize], &[&str], Option<&str>, Step)] = &[
     (&[0], &["pipe2", "fcntl(F_DUPFD_CLOEXEC)"], None, Step::ReadyPipe),
     (&[0, 1], &["rt_sigprocmask", "unshare", "clone", "wait4", "setsid"], Some(HANDOFF), Step::Handoff),
     (&[0], ASKED, Some(HANDOFF), Step::Handoff),
-    (&[0], &["rt_sigprocmask", "prctl(PR_GET_CHILD_SUBREAPER)", "prctl(PR_SET_CHILD_SUBREAPER)", "unshare", "clone"], None, Step::Fork),
+    (
+        &[0],
+        &["rt_sigprocmask", "prctl(PR_GET_CHILD_SUBREAPER)", "prctl(PR_SET_CHILD_SUBREAPER)", "unshare", "clone"],
+        None,
+        Step::Fork,
+    ),
     (&[0], &["ppoll", "read", "pidfd_open", "waitid", "wait4"], None, Step::Ready),
     (&[1], &["setsid"], None, Step::Setsid),
     (&[1], &["unshare", "clone"], None, Step::ForkAgain),

@@ -69,7 +69,16 @@ struct Process {
 
 impl Process {
     fn new(role: usize, inside: bool) -> Self {
-        Self { role, inside, about_to_tell: false, programs: 0, made: HashMap::new(), last: String::new(), answer: None, length: None }
+        Self {
+            role,
+            inside,
+            about_to_tell: false,
+            programs: 0,
+            made: HashMap::new(),
+            last: String::new(),
+            answer: None,
+            length: None,
+        }
     }
 
     fn place(&mut self, number: u64, arguments: &[u64]) -> Place {

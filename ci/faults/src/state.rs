@@ -1,7 +1,7 @@
 //! What a process is, as `/proc` shows it, in a form that two runs have alike.
 
-use pidfile_proof::room::PLACE;
 use pidfile_proof::proc;
+use pidfile_proof::room::PLACE;
 use rustix::process::Pid;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{read_dir, read_link, read_to_string};
@@ -11,7 +11,8 @@ use std::fs::{read_dir, read_link, read_to_string};
 pub struct State(BTreeMap<String, String>);
 
 /// The lines of `status` that count; the numbers in them are the same in two runs.
-const STATUS: &[&str] = &["Umask", "SigBlk", "SigIgn", "SigCgt", "Uid", "Gid", "Groups", "NoNewPrivs", "CapInh", "CapPrm", "CapEff"];
+const STATUS: &[&str] =
+    &["Umask", "SigBlk", "SigIgn", "SigCgt", "Uid", "Gid", "Groups", "NoNewPrivs", "CapInh", "CapPrm", "CapEff"];
 
 impl State {
     /// Looks at a process that is halted, and at the files in the room.
