@@ -225,6 +225,9 @@ pub enum Detached<'p> {
 /// own status when it has ended before (128 and the signal's number if one ended it; 1 instead of 0). If a step fails,
 /// in whichever process, the error is returned *in the caller's process*, and nothing is left behind.
 ///
+/// When it exits with 0 the pid file, if there is one, names the daemon: the order that systemd's `Type=forking` needs, with
+/// `PIDFile=`.
+///
 /// All that changes the process (descriptors, signals, environment, ...) is done after the first fork, so
 /// that a caller that gets an error is what it was; but descriptors 0, 1 and 2 stay filled.
 /// Without [`Steps::FORK`] all is done in this process.

@@ -1,6 +1,8 @@
-//! The environment, filtered in the caller's own array.
+//! The environment, filtered in the caller's own array, and read there.
 
+use crate::sys::c_str;
 use crate::thin_cstr::EnvBlock;
+use core::cell::Cell;
 use core::ffi::CStr;
 
 /// Keeps only the variables with these `names`, in their order; the number that is left.
@@ -45,6 +47,27 @@ pub fn keep_env(block: &EnvBlock<'_>, names: &[&CStr]) -> usize {
 /// ```
 pub fn drop_env(block: &EnvBlock<'_>, names: &[&CStr]) -> usize {
     filter(block, names, false)
+}
+
+/// The value of the variable with this `name`; of the first, if there are several.
+///
+/// # System calls
+///
+/// None.
+///
+/// See [getenv(3)](https://man7.org/linux/man-pages/man3/getenv.3.html).
+///
+/// ```
+/// use core::cell::Cell;
+/// use daemon_steps::{ThinCStr, getenv};
+/// let mut block = [Some(ThinCStr::from(c"PATH=/bin")), None];
+/// assert_eq!(getenv(Cell::from_mut(&mut block[..]).as_slice_of_cells(), c"PATH"), Some(c"/bin"));
+/// ```
+#[must_use]
+pub fn getenv<'a>(block: &EnvBlock<'a>, name: &CStr) -> Option<&'a CStr> {
+    let entry = block.iter().map_while(Cell::get).find(|entry| is_named(entry.as_c_str(), name))?;
+    let value = entry.as_c_str().to_bytes_with_nul().get(name.count_bytes() + 1..)?;
+    c_str(value).ok()
 }
 
 /// Moves the entries that are named, or those that are not, to the front, up to the first `None`, and makes the rest `None`.

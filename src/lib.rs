@@ -33,6 +33,7 @@ mod dir;
 mod ids;
 mod reap;
 
+mod notify;
 mod control;
 mod daemon;
 
@@ -46,12 +47,13 @@ mod thin_cstr;
 pub use control::{Stop, Stopped, signal_holder, stop};
 pub use daemon::{CloseFds, Daemon, Detached, EnvFilter, Plan, Stdio, Steps, Way, daemonize, detach};
 pub use dir::{chdir, chroot, fchdir};
-pub use env::{drop_env, keep_env};
+pub use env::{drop_env, getenv, keep_env};
 pub use error::{Error, Step};
 pub use fd::{close_except, close_from, dup3, fill_stdio, openat};
 pub use fork::{Fork, execve, exit, fork, fork_unchecked};
 pub use handoff::{handoff, handoff_until_ready};
 pub use ids::{Ids, drop_privileges, set_no_new_privs, setgroups, setresgid, setresuid};
+pub use notify::{sd_notify, sd_notify_barrier, sd_notify_main_pid, write_newline};
 pub use pidfile::{Holder, PidFile, holder, open_pid_file, remove_left_over};
 pub use ready::{Notifier, Outcome, Waiter, exit_status, ready_pipe, wait_newline};
 pub use reap::{reap, set_child_subreaper};

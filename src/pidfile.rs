@@ -377,7 +377,8 @@ fn ask(file: BorrowedFd<'_>) -> Result<Holder, Code> {
 
 /// Removes a pid file that nobody holds; whether it did.
 ///
-/// For whoever has stopped a daemon that does not remove its own. It locks the file meanwhile, in
+/// For whoever has stopped a daemon that does not remove its own. Whoever does not lock its pid file does not hold it: that
+/// of a daemon started by `start-stop-daemon --make-pidfile` is removed, though it runs. It locks the file meanwhile, in
 /// the way that a simultaneous [`PidFile::lock`] waits for.
 ///
 /// # Errors

@@ -1,10 +1,10 @@
-//! The environment's filters: in place, and what a program gets of them.
+//! The environment: its filters, in place, and what a program gets of them; a variable's value.
 
 #![allow(unsafe_code)]
 
 mod support;
 
-use daemon_steps::{Stream, ThinCStr, drop_env, execve, keep_env, stdio_fd};
+use daemon_steps::{Stream, ThinCStr, drop_env, execve, getenv, keep_env, stdio_fd};
 use std::cell::Cell;
 use std::ffi::{CStr, c_char};
 use support::{fixture, proc, test};
@@ -22,6 +22,7 @@ fn main() {
             test("an_array_ends_at_its_null", an_array_ends_at_its_null),
             test("a_string_of_an_array_is_shown_as_one", a_string_of_an_array_is_shown_as_one),
             test("what_follows_the_null_is_not_looked_at", what_follows_the_null_is_not_looked_at),
+            test("a_value_is_found_by_its_name", a_value_is_found_by_its_name),
             test("a_program_gets_what_is_left_of_environ", a_program_gets_what_is_left_of_environ),
         ],
     );
@@ -101,6 +102,30 @@ fn an_array_ends_at_its_null() {
 
 fn a_string_of_an_array_is_shown_as_one() {
     assert_eq!(format!("{:?}", ThinCStr::from(c"A=1")), "\"A=1\"");
+}
+
+fn a_value_is_found_by_its_name() {
+    let entries = [
+        Some(c"PATHS=0"),
+        Some(c"PATH"),
+        Some(c"PATH=/bin"),
+        Some(c"PATH=/sbin"),
+        Some(c"TZ="),
+        Some(c"X=PATH=3"),
+        None,
+        Some(c"A=1"),
+    ];
+    let mut block = entries.map(|entry| entry.map(ThinCStr::from));
+    let block = Cell::from_mut(&mut block[..]).as_slice_of_cells();
+    assert_eq!(getenv(block, c"PATH"), Some(c"/bin"), "the first");
+    assert_eq!(getenv(block, c"TZ"), Some(c""));
+    assert_eq!(getenv(block, c"X"), Some(c"PATH=3"));
+    for missing in [c"PAT", c"T", c"", c"X=PATH", c"A"] {
+        assert_eq!(getenv(block, missing), None, "{missing:?}");
+    }
+    // It is the entry's own text, and the block is what it was.
+    assert_eq!(getenv(block, c"X").map(CStr::as_ptr), block[5].get().map(|entry| entry.as_c_str()[2..].as_ptr()));
+    assert_eq!(getenv(&[], c"PATH"), None);
 }
 
 unsafe extern "C" {

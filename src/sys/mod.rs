@@ -13,6 +13,7 @@ mod inode;
 mod kernel;
 mod locks;
 mod open;
+mod socket;
 mod stat;
 
 #[cfg_attr(target_arch = "x86_64", path = "x86_64.rs")]
@@ -46,4 +47,5 @@ pub(crate) use kernel::{
 pub(crate) use locks::{Locker, flock, getlk, setlk, setlk_description};
 pub(crate) use open::{above_stdio, borrow, c_str, dup_above_stdio, open_above_stdio, open_parent, openat, pidfd_open, pipe};
 pub(crate) use process::{exit, fork, libc_signals, setgroups, setresgid, setresuid};
+pub(crate) use socket::send;
 pub(crate) use stat::has_executed;

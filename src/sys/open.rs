@@ -5,6 +5,7 @@ use super::kernel::{FCNTL, call, call4};
 use core::ffi::CStr;
 use core::mem::transmute;
 use linux_raw_sys::general as k;
+use linux_raw_sys::net::{AF_UNIX, SOCK_DGRAM};
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::Pid;
@@ -101,6 +102,12 @@ unsafe fn open(dir: BorrowedFd<'_>, path: *const u8, flags: OFlags) -> Result<Ow
 pub(crate) fn pidfd_open(pid: Pid) -> Result<OwnedFd, Code> {
     // SAFETY: numbers only.
     unsafe { make(pid.as_raw_nonzero().get() as usize, 0, 0, 0, k::__NR_pidfd_open) }
+}
+
+/// A socket for datagrams of the Unix domain, closed by execve(2).
+pub(super) fn unix_datagram() -> Result<OwnedFd, Code> {
+    // SAFETY: numbers only.
+    unsafe { make(AF_UNIX as usize, (SOCK_DGRAM | k::O_CLOEXEC) as usize, 0, 0, k::__NR_socket) }
 }
 
 /// A duplicate that is none of the standard streams.

@@ -19,9 +19,9 @@ const CALLS: &[(&str, u64)] = calls! {
     newfstatat = SYS_newfstatat, openat = SYS_openat, pidfd_open = SYS_pidfd_open, pidfd_send_signal = SYS_pidfd_send_signal,
     pipe2 = SYS_pipe2, ppoll = SYS_ppoll, prctl = SYS_prctl, prlimit64 = SYS_prlimit64, pwrite64 = SYS_pwrite64, read = SYS_read,
     readlinkat = SYS_readlinkat, rseq = SYS_rseq, rt_sigaction = SYS_rt_sigaction, rt_sigprocmask = SYS_rt_sigprocmask,
-    rt_sigtimedwait = SYS_rt_sigtimedwait, set_robust_list = SYS_set_robust_list,
+    rt_sigtimedwait = SYS_rt_sigtimedwait, sendmsg = SYS_sendmsg, set_robust_list = SYS_set_robust_list,
     set_tid_address = SYS_set_tid_address, setgroups = SYS_setgroups, setresgid = SYS_setresgid, setresuid = SYS_setresuid,
-    setsid = SYS_setsid, sigaltstack = SYS_sigaltstack, umask = SYS_umask, unlinkat = SYS_unlinkat, unshare = SYS_unshare, wait4 = SYS_wait4, waitid = SYS_waitid,
+    setsid = SYS_setsid, sigaltstack = SYS_sigaltstack, socket = SYS_socket, umask = SYS_umask, unlinkat = SYS_unlinkat, unshare = SYS_unshare, wait4 = SYS_wait4, waitid = SYS_waitid,
     write = SYS_write,
 };
 

@@ -5,6 +5,7 @@
 mod fd;
 mod pidfile;
 mod ready;
+mod notify;
 mod process;
 mod handoff;
 mod stdio;
@@ -100,6 +101,7 @@ pub fn all() -> Vec<Function> {
         fd::functions(),
         pidfile::functions(),
         ready::functions(),
+        notify::functions(),
         process::functions(),
         handoff::functions(),
         stdio::functions(),

@@ -2,7 +2,7 @@
 
 use super::{Function, of};
 use crate::stage::alone;
-use daemon_steps::{EnvBlock, ThinCStr, chdir, chroot, drop_env, fchdir, keep_env, umask};
+use daemon_steps::{EnvBlock, ThinCStr, chdir, chroot, drop_env, fchdir, getenv, keep_env, umask};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use std::cell::Cell;
 
@@ -16,6 +16,10 @@ pub(super) fn functions() -> Vec<Function> {
     vec![
         of("keep_env").main(|| with_env(|block| keep_env(block, &[c"PATH"]))),
         of("drop_env").main(|| with_env(|block| drop_env(block, &[c"PATH"]))),
+        of("getenv").main(|| {
+            let block = [Cell::new(Some(ThinCStr::from(c"PATH=/bin"))), Cell::new(None)];
+            assert_eq!(alone(|| getenv(&block, c"PATH")), Some(c"/bin"));
+        }),
         of("umask").main(|| assert!(alone(|| umask(Mode::WOTH)).is_ok())),
         of("chdir").main(|| alone(|| chdir(c"/")).expect("there")),
         of("fchdir").main(|| {
