@@ -284,23 +284,32 @@ fn a_worker_that_dies_is_replaced() {
     place.stop();
 }
 
+/// Processes that sleep by SIGSTOP, until the end of this.
+struct Asleep(Vec<i32>);
+
+impl Drop for Asleep {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|pid| send(*pid, Signal::CONT));
+    }
+}
+
 fn a_worker_does_not_keep_the_lock() {
     let (place, pid) = pool();
     let workers = children(pid);
+    let mut asleep = Asleep(Vec::new());
     for worker in &workers {
         let pid_file = place.pid_file();
         until("the worker has closed the pid file", || !proc::fds(*worker).values().any(|file| Path::new(file) == pid_file));
         // So that it is still there when the next daemon starts.
         send(*worker, Signal::STOP);
+        asleep.0.push(*worker);
     }
     send(pid, Signal::KILL);
     wait_end(pid);
     let next = place.started();
     assert_ne!(next, pid);
-    for worker in &workers {
-        assert!(Path::new(&format!("/proc/{worker}")).exists());
-        send(*worker, Signal::CONT);
-    }
+    assert!(workers.iter().all(|worker| Path::new(&format!("/proc/{worker}")).exists()));
+    drop(asleep);
     // Their queue has ended with their daemon.
     workers.into_iter().for_each(wait_end);
     place.stop();
