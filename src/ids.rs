@@ -22,7 +22,8 @@ pub struct Ids<'a> {
 /// * `EPERM`: no `CAP_SETGID`, or the user namespace denies it.
 /// * `EINVAL`: more than 65,536 groups.
 /// * `ENOMEM`.
-/// * `EBUSY` (without the feature `std`): there is a second thread, whose groups would stay.
+/// * `EBUSY` (without the feature `std`): there is a second thread, whose groups would stay; or it could not be found out: `unshare`
+///   is denied, and there is no `/proc`, as below most new roots.
 ///
 /// # System calls
 ///
@@ -49,7 +50,7 @@ pub fn setgroups(groups: &[Gid]) -> Result<(), Errno> {
 ///
 /// * `EPERM`: no `CAP_SETGID`, and not one of the three already.
 /// * `EINVAL`: the id is not mapped in the user namespace.
-/// * `EBUSY` (without the feature `std`): there is a second thread.
+/// * `EBUSY` (without the feature `std`): as for [`setgroups`].
 ///
 /// # System calls
 ///
@@ -77,7 +78,7 @@ pub fn setresgid(gid: Gid) -> Result<(), Errno> {
 /// * `EPERM`: no `CAP_SETUID`, and not one of the three already.
 /// * `EINVAL`: the id is not mapped in the user namespace.
 /// * `EAGAIN`: the user has `RLIMIT_NPROC` processes (before 3.1), or no memory for the change.
-/// * `EBUSY` (without the feature `std`): there is a second thread.
+/// * `EBUSY` (without the feature `std`): as for [`setgroups`].
 ///
 /// # System calls
 ///

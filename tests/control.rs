@@ -239,8 +239,12 @@ fn halted_stopper() {
             tell("halted");
             wait_byte();
         }
+        // The fourth argument is an errno, for the first time.
+        match std::env::args().nth(4).filter(|_| first).and_then(|errno| errno.parse().ok()) {
+            Some(errno) => halt.refuse(halted, Errno::from_raw_os_error(errno)),
+            None => halt.go(halted),
+        }
         first = false;
-        halt.go(halted);
     }
 }
 
@@ -443,6 +447,17 @@ fn ends_meanwhile() {
         assert!(daemon.status().success());
         stopper.step();
         assert_eq!(stopper.hear(), result, "{call} {what}");
+    }
+    // A number that is a session's still: Linux 6.1 does not say that there is no such process.
+    for (what, result) in [("stop", "NotRunning(Nobody)"), ("signal", "Nobody")] {
+        let place = Place::new();
+        let mut daemon = place.daemon("");
+        let mut stopper = place.starts("halted_stopper", &["pidfd_open", what, "22"]);
+        assert_eq!(stopper.hear(), "halted");
+        daemon.release();
+        assert!(daemon.status().success());
+        stopper.step();
+        assert_eq!(stopper.hear(), result, "{what}");
     }
     // The same with a zombie.
     let place = Place::new();

@@ -98,11 +98,14 @@ unsafe fn open(dir: BorrowedFd<'_>, path: *const u8, flags: OFlags) -> Result<Ow
     above_stdio(unsafe { make(dir.as_raw_fd() as usize, path as usize, flags as usize, 0o644, k::__NR_openat) }?)
 }
 
-/// ESRCH, too, where the number of a process that was reaped is still that of its session or group: older kernels say EINVAL.
+/// ESRCH if there is no such process.
 pub(crate) fn pidfd_open(pid: Pid) -> Result<OwnedFd, Code> {
     // SAFETY: numbers only.
-    let opened = unsafe { make(pid.as_raw_nonzero().get() as usize, 0, 0, 0, k::__NR_pidfd_open) };
-    opened.map_err(|code| if code == Code::INVAL { Code::SRCH } else { code })
+    match unsafe { make(pid.as_raw_nonzero().get() as usize, 0, 0, 0, k::__NR_pidfd_open) } {
+        // So say kernels (6.1) of one that was reaped, if its number is still a session's or a group's.
+        Err(Code::INVAL) => Err(Code::SRCH),
+        opened => opened,
+    }
 }
 
 /// A duplicate that is none of the standard streams.

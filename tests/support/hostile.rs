@@ -268,8 +268,16 @@ impl Halt {
 
     /// Lets a halted call be made.
     pub fn go(&self, halted: Halted) {
-        let go =
-            libc::seccomp_notif_resp { id: halted.id, val: 0, error: 0, flags: libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32 };
+        self.answer(&halted, 0, libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32);
+    }
+
+    /// Answers a halted call with an error.
+    pub fn refuse(&self, halted: Halted, errno: Errno) {
+        self.answer(&halted, -errno.raw_os_error(), 0);
+    }
+
+    fn answer(&self, halted: &Halted, error: i32, flags: u32) {
+        let go = libc::seccomp_notif_resp { id: halted.id, val: 0, error, flags };
         // SAFETY: the kernel reads the structure.
         let sent = unsafe { libc::ioctl(self.listener().as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw const go) };
         assert_eq!(sent, 0, "the call goes on: {}", std::io::Error::last_os_error());

@@ -307,7 +307,7 @@ pub fn ends(pid: i32, limit: Duration) -> bool {
     let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
     match rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) {
         Ok(pidfd) => readable(pidfd.as_fd(), limit),
-        // Older kernels answer EINVAL where the number is still that of a session.
+        // EINVAL: it was reaped, and its number is still a session's (6.1).
         Err(errno) => [rustix::io::Errno::SRCH, rustix::io::Errno::INVAL].contains(&errno),
     }
 }
