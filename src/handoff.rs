@@ -30,7 +30,7 @@ pub(crate) use crate::sys::{End, Task};
 ///   found out (`unshare` denied).
 /// * `EOPNOTSUPP`: the thread has a user shadow stack.
 /// * `ELIBACC`: a C library that is not glibc, or a kernel that does not show it (no `CONFIG_CHECKPOINT_RESTORE`).
-/// * `EADDRINUSE`: something else than the C library has registered an `rseq` area.
+/// * `EADDRINUSE`: something else than the C library has registered an `rseq` area, or nobody can tell.
 /// * `ENOSYS`: not `x86_64` or `aarch64`.
 /// * `EAGAIN`, `ENOMEM`: as for [`fork`](crate::fork()). `EINVAL`: children are to begin a pid namespace, whose first process has ended now.
 /// * `ECHILD`: the process between was killed before it had made the daemon.

@@ -73,7 +73,9 @@ impl<'p> PidFile<'p> {
     /// * `ENAMETOOLONG`: 4,096 bytes or more, or one component of more than 255.
     /// * `ENOENT`, `ENOTDIR`, `EACCES`, `EROFS`, `ENOSPC`, `EDQUOT`, `EIO`, `EMFILE`, `ENFILE`, `ENOMEM`: as open(2) has them.
     /// * `ESTALE`: the file was replaced 16 times while it was being locked.
-    /// * `ENOLCK`: no memory, or a file system without locks. If the file was created it stays, empty, for a later start.
+    /// * `ENOLCK`: no memory, or a file system without locks.
+    ///
+    /// If the file was created before any of these it stays, empty, for a later start: nobody holds it.
     ///
     /// # System calls
     ///
@@ -120,6 +122,8 @@ impl<'p> PidFile<'p> {
     ///   or this is NFS or SMB, where flock and record locks are one.
     /// * `ENOSPC`, `EDQUOT`, `EIO`, `EFBIG`: the pid could not be written.
     /// * `ENOLCK`: no memory for the lock.
+    ///
+    /// Whoever asks may see it as running then, or as starting: drop or [`remove`](Self::remove) it.
     ///
     /// # System calls
     ///

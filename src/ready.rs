@@ -226,10 +226,10 @@ enum Word {
 
 fn understand(word: [u8; 8]) -> Option<Word> {
     let [kind, step, 0, 0, number @ ..] = word else { return None };
-    match (kind, i32::from_ne_bytes(number)) {
-        (b'p', pid @ 1..) => Pid::from_raw(pid).map(Word::Pid),
-        (b'r', 0) => Some(Word::Ready),
-        (b'f', number) => Some(Word::Failed(Step::ALL.get(usize::from(step))?.failed(errno(number)?.into()))),
+    match (kind, step, i32::from_ne_bytes(number)) {
+        (b'p', 0, pid @ 1..) => Pid::from_raw(pid).map(Word::Pid),
+        (b'r', 0, 0) => Some(Word::Ready),
+        (b'f', _, number) => Some(Word::Failed(Step::ALL.get(usize::from(step))?.failed(errno(number)?.into()))),
         _ => None,
     }
 }

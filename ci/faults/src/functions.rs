@@ -104,8 +104,7 @@ impl Subject {
         match expect {
             Expect::Works => self.works(usual, run, &[]),
             Expect::WorksBut(but) => self.works(usual, run, but),
-            Expect::Nothing => self.fails(usual, run, 0, &[]),
-            Expect::Dies => self.fails(usual, run, 0, &[]),
+            Expect::Nothing | Expect::Dies => self.fails(usual, run, 0, &[]),
             Expect::Returned => self.fails(usual, run, own(step), &[]),
             Expect::ReturnedBut(but) => self.fails(usual, run, own(step), but),
             Expect::ReturnedAt(step) => self.fails(usual, run, own(Some(step)), &[]),

@@ -18,7 +18,7 @@ use std::io::{Read, Seek, Write};
 use std::os::fd::OwnedFd;
 
 /// Some wait, so that more than the processors are.
-const ROOMS: usize = 3;
+const ROOMS: usize = 4;
 
 /// What was tried.
 #[derive(Default)]
