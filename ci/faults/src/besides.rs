@@ -28,11 +28,11 @@ pub const ALL: &[Besides] = &[
     Besides { name: "RLIMIT_AS", run: |tell| limits(tell, Resource::As, (0..64).map(|pages| pages * 4096)) },
     Besides { name: "RLIMIT_NOFILE", run: |tell| limits(tell, Resource::Nofile, 0..24) },
     Besides { name: "RLIMIT_FSIZE, with SIGXFSZ", run: sizes },
-    Besides { name: "RLIMIT_NPROC", run: |tell| Ok(processes(tell)) },
+    Besides { name: "RLIMIT_NPROC", run: processes },
     Besides { name: "pids cgroup", run: cgroup },
     Besides { name: "full tmpfs", run: full },
     Besides { name: "signals", run: signals },
-    Besides { name: "readiness words", run: |tell| Ok(words(tell)) },
+    Besides { name: "readiness words", run: words },
 ];
 
 fn limit(resource: Resource, value: u64) {
@@ -64,7 +64,8 @@ fn sizes(tell: Tell<'_>) -> Result<(), String> {
 }
 
 /// An ordinary user's: root has no such limit. By the function, for "nobody" may not use the tool's place.
-fn processes(tell: Tell<'_>) {
+#[allow(clippy::unnecessary_wraps)]
+fn processes(tell: Tell<'_>) -> Result<(), String> {
     for value in 0..4 {
         let child = room::fork(|| {
             // SAFETY: numbers only; this process has one thread.
@@ -79,6 +80,7 @@ fn processes(tell: Tell<'_>) {
         });
         tell(value.to_string(), ends_well(child).and_then(|()| nobody_is_left()));
     }
+    Ok(())
 }
 
 fn ends_well(child: Pid) -> Result<(), String> {
@@ -184,7 +186,8 @@ fn scatter(seed: &mut u64) -> u8 {
 }
 
 /// Words cut short, and others: only `r` and seven zeros says that the daemon is ready.
-fn words(tell: Tell<'_>) {
+#[allow(clippy::unnecessary_wraps)]
+fn words(tell: Tell<'_>) -> Result<(), String> {
     let mut seed = 1;
     for length in 0..16_usize {
         for nth in 0..64 {
@@ -201,6 +204,7 @@ fn words(tell: Tell<'_>) {
             tell(format!("{word:?}"), judged.and_then(|()| nobody_is_left()));
         }
     }
+    Ok(())
 }
 
 fn hear(word: &[u8], says_ready: bool) -> Result<(), String> {

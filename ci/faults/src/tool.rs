@@ -240,13 +240,13 @@ impl<'a> Trial<'a> {
         let says_why = found.err.lines().count() == 1 && found.err.starts_with("daemon: ");
         match (self.call.verb, status) {
             // It became the daemon itself.
-            ("run", None) => self.is_as_promised(usual, found),
+            ("run", None) => Self::is_as_promised(usual, found),
             ("start", Some(0)) => {
                 must(!self.call.runs, || "a second one is told to be started".into())?;
                 let pid = found.out.lines().find_map(|line| Pid::from_raw(line.strip_prefix("started, pid ")?.parse().ok()?));
                 // Where output fails the exit status alone tells.
                 must(pid.is_none() || pid == holder, || format!("{pid:?} is told, {holder:?} holds the file"))?;
-                self.is_as_promised(usual, found)
+                Self::is_as_promised(usual, found)
             }
             ("start" | "run", Some(1)) => {
                 must(says_why || found.err.is_empty(), || "it does not say why".into())?;
@@ -263,7 +263,7 @@ impl<'a> Trial<'a> {
     }
 
     /// What runs is what would run without a fault.
-    fn is_as_promised(&self, usual: &Usual, found: &Found) -> Result<(), String> {
+    fn is_as_promised(usual: &Usual, found: &Found) -> Result<(), String> {
         let pid = found.holder.ok_or("nobody holds the file")?;
         let daemon = usual.daemon.as_ref().ok_or("there is no daemon usually")?;
         // A command may take a while to begin.
