@@ -300,7 +300,12 @@ pub fn detach<'p>(plan: &Plan<'_, 'p>) -> Result<Detached<'p>, Error> {
     let mut daemon = Daemon { pid_file: None, notifier: None };
     let mut at = Step::FillStdio;
     let outcome = match plan.take(&mut daemon, &mut at) {
-        Ok(None) => return Ok(Detached::Daemon(daemon)),
+        Ok(None) => {
+            if let (true, Some(file)) = (plan.steps.contains(Steps::CHROOT), &mut daemon.pid_file) {
+                file.forget_directory();
+            }
+            return Ok(Detached::Daemon(daemon));
+        }
         Ok(Some(ready @ Outcome::Ready(_))) => return Ok(Detached::Caller(ready)),
         Ok(Some(outcome)) => outcome,
         Err(errno) => Outcome::Failed(at.failed(errno)),
@@ -376,7 +381,6 @@ impl<'p> Plan<'_, 'p> {
         let (waiter, notifier) = ready_pipe()?;
         *at = Step::Handoff;
         let mask = block_signals(SignalSet::ALL)?;
-        let directory = daemon.pid_file.as_ref().and_then(PidFile::directory_number);
         let watch = waiter.watch(&notifier, self.timeout);
         daemon.notifier = Some(notifier);
         let mut waiter = Some(waiter);
@@ -385,8 +389,7 @@ impl<'p> Plan<'_, 'p> {
             let taken = self.in_daemon(daemon, mask, at);
             told(taken, daemon, *at)
         };
-        // SAFETY: all that the steps write to memory is `at`, the environment, and `daemon`: its pid file, whose directory the daemon
-        // may have left, and the caller has not; and the ends of the pipe, which are forgotten.
+        // SAFETY: all that the steps write to memory is `at`, the environment, and the ends of the pipe, which are forgotten.
         #[allow(unsafe_code)]
         let moved = unsafe { handoff_steps(task, Some(&watch), &mut steps) };
         if let Ok(None) = moved {
@@ -398,13 +401,6 @@ impl<'p> Plan<'_, 'p> {
             return moved.map(|_| None);
         };
         forget((waiter.take(), daemon.notifier.take()));
-        if let (Some(file), Some(number)) = (&mut daemon.pid_file, directory) {
-            // SAFETY: it is the caller's descriptor of that file's directory.
-            #[allow(unsafe_code)]
-            unsafe {
-                file.enter_directory(number);
-            }
-        }
         *at = Step::Ready;
         outcome(end).map(Some)
     }
@@ -475,7 +471,7 @@ impl<'p> Plan<'_, 'p> {
     }
 
     /// The steps that need no process of their own.
-    fn in_place(&self, daemon: &mut Daemon<'p>, at: &mut Step) -> Result<(), Errno> {
+    fn in_place(&self, daemon: &Daemon<'p>, at: &mut Step) -> Result<(), Errno> {
         if self.selects(Step::Umask, at) {
             umask(self.umask)?;
         }
@@ -512,8 +508,8 @@ impl<'p> Plan<'_, 'p> {
             set_signal_mask(self.signal_mask)?;
         }
         // Last: whoever has to remove the file after an error still can.
-        if let (true, Some(file)) = (self.steps.contains(Steps::CHROOT), &mut daemon.pid_file) {
-            file.leave_directory();
+        if let (true, Some(file)) = (self.steps.contains(Steps::CHROOT), &daemon.pid_file) {
+            file.close_directory();
         }
         Ok(())
     }

@@ -215,8 +215,10 @@ unsafe fn close(fd: RawFd) -> Result<(), Code> {
 /// # Errors
 ///
 /// * `EBADF`: `new` is negative, or not below the soft limit of `RLIMIT_NOFILE`.
+/// * `EBUSY`: another thread is opening a file to which the kernel has given this number: somebody is about to own it.
+/// * `EPERM` or what else a seccomp filter answers.
 ///
-/// `EINTR` and `EBUSY` are retried.
+/// `EINTR` is retried.
 ///
 /// # System calls
 ///

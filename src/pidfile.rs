@@ -12,7 +12,8 @@
 
 use crate::sys::{self, Code, Inode, Locker, Place, borrow};
 use core::ffi::CStr;
-use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use core::mem::forget;
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, OFlags};
 use rustix::io::{Errno, FdFlags, fcntl_setfd, pwrite, retry_on_intr};
 use rustix::process::{Pid, Uid, geteuid, getpid};
@@ -73,7 +74,9 @@ impl<'p> PidFile<'p> {
     /// * `ENAMETOOLONG`: 4,096 bytes or more, or one component of more than 255.
     /// * `ENOENT`, `ENOTDIR`, `EACCES`, `EROFS`, `ENOSPC`, `EDQUOT`, `EIO`, `EMFILE`, `ENFILE`, `ENOMEM`: as open(2) has them.
     /// * `ESTALE`: the file was replaced 16 times while it was being locked.
-    /// * `ENOLCK`: no memory, or a file system without locks. If the file was created it stays, empty, for a later start.
+    /// * `ENOLCK`: no memory, or a file system without locks.
+    ///
+    /// If the file was created before any of these it stays, empty, for a later start: nobody holds it.
     ///
     /// # System calls
     ///
@@ -154,6 +157,8 @@ impl<'p> PidFile<'p> {
     ///   or this is NFS or SMB, where flock and record locks are one.
     /// * `ENOSPC`, `EDQUOT`, `EIO`, `EFBIG`: the pid could not be written.
     /// * `ENOLCK`: no memory for the lock.
+    ///
+    /// Whoever asks may see it as running then, or as starting: drop or [`remove`](Self::remove) it.
     ///
     /// # System calls
     ///
@@ -302,22 +307,18 @@ impl<'p> PidFile<'p> {
         self.dir = None;
     }
 
-    /// The number of the descriptor that [`leave_directory`](Self::leave_directory) closes.
-    pub(crate) fn directory_number(&self) -> Option<RawFd> {
-        self.dir.as_ref().map(AsRawFd::as_raw_fd)
+    /// Closes the directory and does not forget it: the memory may be that of another process, too, where it is open.
+    pub(crate) fn close_directory(&self) {
+        if let Some(dir) = &self.dir {
+            // SAFETY: nobody uses it before `forget_directory`: whoever does not come to that ends.
+            #[allow(unsafe_code)]
+            let _ = unsafe { sys::close(dir.as_raw_fd()) };
+        }
     }
 
-    /// Undoes [`leave_directory`](Self::leave_directory) by another process in the same memory.
-    ///
-    /// # Safety
-    ///
-    /// `number` is what [`directory_number`](Self::directory_number) told before, and open in this process.
-    #[allow(unsafe_code)]
-    pub(crate) unsafe fn enter_directory(&mut self, number: RawFd) {
-        if self.dir.is_none() {
-            // SAFETY: the caller vouches for it, and nobody else has it: the file's own was forgotten in that other process.
-            self.dir = Some(unsafe { OwnedFd::from_raw_fd(number) });
-        }
+    /// What follows, when the memory is this process's alone.
+    pub(crate) fn forget_directory(&mut self) {
+        forget(self.dir.take());
     }
 
     /// The descriptors that [`close_except`](crate::close_except) must keep.

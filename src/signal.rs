@@ -69,7 +69,7 @@ impl FromIterator<Signal> for SignalSet {
     }
 }
 
-/// Resets every signal's disposition to its default, the real-time signals' too.
+/// Resets every signal's disposition to its default, the real-time signals' too. If it fails some are reset.
 ///
 /// `SIGKILL` and `SIGSTOP` have no other. With the feature `std` the C library's own handlers (32 and
 /// 33 in glibc, to 34 in musl) are left alone; if one of those is *ignored* it is reset, for a

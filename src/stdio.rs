@@ -58,7 +58,7 @@ pub fn stdio_null() -> Result<(), Errno> {
 ///   `EMFILE`, `ENFILE`, `ENOMEM`: as open(2) has them.
 /// * `EBADF`: the stream is not below the soft limit of `RLIMIT_NOFILE`.
 ///
-/// The stream is then as it was. `EINTR` is retried.
+/// The stream is then as it was; a file that was created stays. `EINTR` is retried.
 ///
 /// # System calls
 ///
@@ -90,7 +90,7 @@ pub fn stdio_file(stream: Stream, path: &CStr, mode: Mode) -> Result<(), Errno> 
 /// * `EBADF`: the stream is not below the soft limit of `RLIMIT_NOFILE`.
 /// * `EPERM` or what else a seccomp filter answers.
 ///
-/// `EINTR` and `EBUSY` are retried.
+/// `EINTR` is retried.
 ///
 /// # System calls
 ///

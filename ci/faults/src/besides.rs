@@ -3,12 +3,13 @@
 //! That the waiting parent or the process between is killed, at each of their system calls, `ci/run pidfile` tries.
 
 use crate::tool::{CALLS, Trial};
-use daemon_steps::{Detached, Outcome, Plan, SignalSet, Steps, detach, exit, ready_pipe};
+use daemon_steps::{Detached, Outcome, Plan, SignalSet, Steps, detach, exit, ready_pipe, stdio_null};
 use pidfile_proof::case::must;
 use pidfile_proof::room;
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions, getpid, kill_process, setrlimit, waitpid};
+use std::io::Write;
 use std::time::Duration;
 
 /// Tells what was tried, and what has come of it.
@@ -26,7 +27,7 @@ pub struct Besides {
 pub const ALL: &[Besides] = &[
     Besides { name: "RLIMIT_AS", run: |tell| limits(tell, Resource::As, (0..64).map(|pages| pages * 4096)) },
     Besides { name: "RLIMIT_NOFILE", run: |tell| limits(tell, Resource::Nofile, 0..24) },
-    Besides { name: "RLIMIT_FSIZE, with SIGXFSZ", run: |tell| limits(tell, Resource::Fsize, 0..8) },
+    Besides { name: "RLIMIT_FSIZE, with SIGXFSZ", run: sizes },
     Besides { name: "RLIMIT_NPROC", run: processes },
     Besides { name: "pids cgroup", run: cgroup },
     Besides { name: "full tmpfs", run: full },
@@ -48,7 +49,22 @@ fn limits(tell: Tell<'_>, resource: Resource, values: impl Iterator<Item = u64>)
     Ok(())
 }
 
+/// What the tool prints goes nowhere: a file would be limited, too.
+fn sizes(tell: Tell<'_>) -> Result<(), String> {
+    let trial = Trial::new(&CALLS[0]);
+    let (usual, ..) = trial.without_fault(false)?;
+    for value in 0..8 {
+        let prepare = || {
+            stdio_null().expect("/dev/null");
+            limit(Resource::Fsize, value);
+        };
+        tell(value.to_string(), trial.want(&usual, prepare));
+    }
+    Ok(())
+}
+
 /// An ordinary user's: root has no such limit. By the function, for "nobody" may not use the tool's place.
+#[allow(clippy::unnecessary_wraps)]
 fn processes(tell: Tell<'_>) -> Result<(), String> {
     for value in 0..4 {
         let child = room::fork(|| {
@@ -83,7 +99,9 @@ fn cgroup(tell: Tell<'_>) -> Result<(), String> {
     let place = ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"].map(|root| format!("{root}/daemon-steps-{}", std::process::id()));
     let made = place.iter().find(|place| std::fs::create_dir(place).is_ok());
     let Some(place) = made.filter(|place| std::fs::write(format!("{place}/pids.max"), "1").is_ok()) else {
-        made.into_iter().for_each(|place| drop(std::fs::remove_dir(place)));
+        if let Some(place) = made {
+            let _ = std::fs::remove_dir(place);
+        }
         println!("faults pids cgroup | skipped: there is no cgroup file system that may be written");
         return Ok(());
     };
@@ -102,10 +120,12 @@ fn full(tell: Tell<'_>) -> Result<(), String> {
     let trial = Trial::new(&CALLS[0]);
     let (usual, ..) = trial.without_fault(false)?;
     mount("tmpfs", trial.directory(), "tmpfs", MountFlags::empty(), Some(c"size=4096")).expect("a small file system");
-    let filler = trial.directory().join("filler");
-    std::fs::write(&filler, [0; 4096]).expect("it fits");
+    let path = trial.directory().join("filler");
+    // It stays as long as it is open.
+    let mut filler = std::fs::File::create(&path).expect("a file");
+    std::fs::remove_file(path).expect("removed");
+    filler.write_all(&[0; 4096]).expect("it fits");
     let judged = trial.want(&usual, || ());
-    std::fs::remove_file(filler).expect("removed");
     tell("no page".into(), judged);
     unmount(trial.directory(), UnmountFlags::DETACH).map_err(|errno| errno.to_string())
 }
@@ -166,6 +186,7 @@ fn scatter(seed: &mut u64) -> u8 {
 }
 
 /// Words cut short, and others: only `r` and seven zeros says that the daemon is ready.
+#[allow(clippy::unnecessary_wraps)]
 fn words(tell: Tell<'_>) -> Result<(), String> {
     let mut seed = 1;
     for length in 0..16_usize {

@@ -102,7 +102,9 @@ pub fn all(places: &[Place], every: bool) -> Result<Vec<Fault>, String> {
             add(if place.call == "close" { How::FailsAfter(errno) } else { How::Fails(errno) });
         }
         if place.call != "close" && places.iter().position(|other| other.call == place.call) == Some(at) {
-            errnos::DENIALS.iter().for_each(|errno| add(How::Denied(*errno)));
+            for errno in errnos::DENIALS {
+                add(How::Denied(errno));
+            }
         }
         if errnos::may_be_short(&place.call) && place.length > 1 {
             add(How::Short(1));

@@ -18,7 +18,7 @@ use std::io::{Read, Seek, Write};
 use std::os::fd::OwnedFd;
 
 /// Some wait, so that more than the processors are.
-const ROOMS: usize = 3;
+const ROOMS: usize = 4;
 
 /// What was tried.
 #[derive(Default)]
@@ -95,14 +95,18 @@ impl Subject {
                 let (faults, untried) = subject.faults(&usual, every)?;
                 count.calls += usual.places.len();
                 count.untried += untried;
-                faults.iter().for_each(|fault| count.inject(&self.name(), fault, subject.try_fault(&usual, fault)));
+                for fault in &faults {
+                    count.inject(&self.name(), fault, subject.try_fault(&usual, fault));
+                }
             }
             Self::Tool(call) => {
                 let trial = tool::Trial::new(call);
                 let (usual, faults, untried) = trial.without_fault(every)?;
                 count.calls += usual.calls;
                 count.untried += untried;
-                faults.iter().for_each(|fault| count.inject(&self.name(), fault, trial.try_fault(&usual, fault)));
+                for fault in &faults {
+                    count.inject(&self.name(), fault, trial.try_fault(&usual, fault));
+                }
             }
             Self::Besides(besides) => (besides.run)(&mut |what, judged| count.inject(besides.name, &what, judged))?,
         }

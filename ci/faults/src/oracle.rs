@@ -446,8 +446,11 @@ pub fn expect(function: &str, when: &[&str], fault: &Fault, usual: &Run) -> Opti
     TABLE.iter().find(|rule| rule.fits(function, when, fault, usual)).map_or(Some(otherwise), |rule| rule.expect)
 }
 
+/// Processes, their calls, the way, and the step.
+type Calls = (&'static [usize], &'static [&'static str], Option<&'static str>, Step);
+
 /// Which step a call of a composition belongs to, by role; which way, if it is that of one.
-const STEPS: &[(&[usize], &[&str], Option<&str>, Step)] = &[
+const STEPS: &[Calls] = &[
     (&[0], &["openat", "newfstatat", "flock", "fcntl(F_OFD_SETLK)", "fcntl(F_GETLK)", "ftruncate"], None, Step::LockPidFile),
     (&[0], &["pipe2", "fcntl(F_DUPFD_CLOEXEC)"], None, Step::ReadyPipe),
     (&[0, 1], &["rt_sigprocmask", "unshare", "clone", "wait4", "setsid"], Some(HANDOFF), Step::Handoff),
@@ -496,7 +499,7 @@ pub fn step(when: &[&str], fault: &Fault, usual: &[Place]) -> Step {
     if call == "chdir" {
         return if changes_root && *nth == 0 { Step::Chroot } else { Step::Chdir };
     }
-    let is_it = |(roles, calls, way, _): &&(&[usize], &[&str], Option<&str>, Step)| {
+    let is_it = |(roles, calls, way, _): &&Calls| {
         roles.contains(role) && calls.contains(&call.as_str()) && way.is_none_or(|way| when.contains(&way))
     };
     STEPS.iter().find(is_it).map_or(Step::Exec, |(.., step)| *step)

@@ -130,10 +130,9 @@ pub fn run(body: impl FnOnce() -> i32, begin: Begin, meanwhile: Option<Meanwhile
             continue;
         }
         watch.see(pid, event);
-        if let Event::Forked(child) = event {
-            if let Some(event) = early.remove(&child) {
-                trace::go_on(child, event);
-            }
+        let child = if let Event::Forked(child) = event { Some(child) } else { None };
+        if let Some((child, event)) = child.and_then(|child| early.remove_entry(&child)) {
+            trace::go_on(child, event);
         }
         if watch.stays(pid, event) {
             watch.processes.remove(&pid);

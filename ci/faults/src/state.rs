@@ -99,11 +99,11 @@ fn info(path: &str) -> String {
     let mut words = String::new();
     for line in text.lines() {
         if let Some(flags) = line.strip_prefix("flags:") {
-            words += &format!(", flags {}", flags.trim());
+            words.extend([", flags ", flags.trim()]);
         } else if let Some(lock) = line.strip_prefix("lock:") {
             let lock: Vec<_> = lock.split_whitespace().collect();
             let [_, kind, _, how, .., first, last] = lock.as_slice() else { continue };
-            words += &format!(", {kind} {how} {first} {last}");
+            words.extend([", ", kind, " ", how, " ", first, " ", last]);
         }
     }
     words

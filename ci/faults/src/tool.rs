@@ -75,8 +75,8 @@ struct Found {
     run: Run,
     out: String,
     err: String,
-    /// Who holds the pid file, and what it is.
-    holder: Option<(Pid, State)>,
+    /// Who holds the pid file.
+    holder: Option<Pid>,
     /// The one that ran before.
     before: Option<Pid>,
     /// All processes, but the bystander and those two.
@@ -105,6 +105,12 @@ fn at_rest(pid: Pid) -> State {
     last
 }
 
+/// The same, when a command has had time to begin.
+fn at_rest_at_last(pid: Pid) -> State {
+    std::thread::sleep(Duration::from_millis(200));
+    at_rest(pid)
+}
+
 impl<'a> Trial<'a> {
     /// In a room.
     pub fn new(call: &'a Call) -> Self {
@@ -131,7 +137,7 @@ impl<'a> Trial<'a> {
         let holder = truth(&self.tool.pid_file).holders.first().copied();
         let known: Vec<_> = [self.bystander.pid].into_iter().chain(before).chain(holder).collect();
         let [out, err] = streams.told();
-        Ok(Found { run, out, err, holder: holder.map(|pid| (pid, at_rest(pid))), before, left: room::strays(&known).len() })
+        Ok(Found { run, out, err, holder, before, left: room::strays(&known).len() })
     }
 
     /// Those that are about to end, and that nobody has to wait for, have ended.
@@ -161,17 +167,13 @@ impl<'a> Trial<'a> {
     /// It does not do what it is called for.
     pub fn without_fault(&self, every: bool) -> Result<(Usual, Vec<Fault>, usize), String> {
         let found = self.run(None);
+        let daemon = found.as_ref().ok().and_then(|found| found.holder).map(at_rest_at_last);
         self.tidy();
         let found = found?;
         must(found.run.hangs.is_none() && !found.run.places.is_empty(), || format!("without a fault: {:?}", found.run.hangs))?;
         let all = fault::all(&found.run.places, every)?;
         let (faults, untried): (Vec<_>, Vec<_>) = all.into_iter().partition(|fault| self.tries(fault));
-        let usual = Usual {
-            status: found.status(),
-            out: found.out,
-            daemon: found.holder.map(|(_, state)| state),
-            calls: found.run.places.len(),
-        };
+        let usual = Usual { status: found.status(), out: found.out, daemon, calls: found.run.places.len() };
         let again = self.run(None)?;
         let judged = self.judge(&usual, &again);
         self.tidy();
@@ -234,17 +236,17 @@ impl<'a> Trial<'a> {
         }
         must(self.bystander.is_unhurt(), || "a bystander is hurt".into())?;
         must(found.left == 0, || format!("{} processes are left", found.left))?;
-        let (status, holder) = (found.status(), found.holder.as_ref().map(|(pid, _)| *pid));
+        let (status, holder) = (found.status(), found.holder);
         let says_why = found.err.lines().count() == 1 && found.err.starts_with("daemon: ");
         match (self.call.verb, status) {
             // It became the daemon itself.
-            ("run", None) => self.is_as_promised(usual, found),
+            ("run", None) => Self::is_as_promised(usual, found),
             ("start", Some(0)) => {
                 must(!self.call.runs, || "a second one is told to be started".into())?;
                 let pid = found.out.lines().find_map(|line| Pid::from_raw(line.strip_prefix("started, pid ")?.parse().ok()?));
                 // Where output fails the exit status alone tells.
                 must(pid.is_none() || pid == holder, || format!("{pid:?} is told, {holder:?} holds the file"))?;
-                self.is_as_promised(usual, found)
+                Self::is_as_promised(usual, found)
             }
             ("start" | "run", Some(1)) => {
                 must(says_why || found.err.is_empty(), || "it does not say why".into())?;
@@ -261,10 +263,18 @@ impl<'a> Trial<'a> {
     }
 
     /// What runs is what would run without a fault.
-    fn is_as_promised(&self, usual: &Usual, found: &Found) -> Result<(), String> {
-        let (_, state) = found.holder.as_ref().ok_or("nobody holds the file")?;
+    fn is_as_promised(usual: &Usual, found: &Found) -> Result<(), String> {
+        let pid = found.holder.ok_or("nobody holds the file")?;
         let daemon = usual.daemon.as_ref().ok_or("there is no daemon usually")?;
-        let wrong = state.differs(daemon, &[]);
+        // A command may take a while to begin.
+        let mut wrong = at_rest(pid).differs(daemon, &[]);
+        for _ in 0..500 {
+            if wrong.is_empty() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+            wrong = at_rest(pid).differs(daemon, &[]);
+        }
         must(wrong.is_empty(), || format!("the daemon: {}", wrong.join("; ")))
     }
 
@@ -275,7 +285,7 @@ impl<'a> Trial<'a> {
         must(self.bystander.is_unhurt(), || "a stop afterwards hurts a bystander".into())?;
         let holder = truth(&self.tool.pid_file).holders;
         must(holder.is_empty(), || format!("after a stop {holder:?} holds the file"))?;
-        let running = found.holder.as_ref().is_none() && told.out != "not running\n";
+        let running = found.holder.is_none() && told.out != "not running\n";
         must(!running, || format!("a stop afterwards has found somebody: {told:?}"))?;
         must(self.tool.files() == 0, || "after a stop there is a file".into())
     }
