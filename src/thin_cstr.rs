@@ -44,10 +44,10 @@ impl<'a> ThinCStr<'a> {
     /// Its bytes, without the null, and without a look at its end first.
     #[allow(unsafe_code)]
     pub(crate) fn bytes(self) -> impl Iterator<Item = u8> {
-        let mut place = self.0;
+        let mut place = self.0.cast();
         from_fn(move || {
             // SAFETY: the string goes on until the null, which is not passed.
-            let byte = NonZeroU8::new(unsafe { place.read() } as u8)?;
+            let byte = NonZeroU8::new(unsafe { place.read() })?;
             // SAFETY: as above.
             place = unsafe { place.add(1) };
             Some(byte.get())

@@ -7,7 +7,7 @@ use core::arch::asm;
 ///
 /// That of the system call `nr`.
 #[inline(always)]
-pub(super) unsafe fn syscall(nr: u32, [a, b, c, d, e]: [Register; 5]) -> usize {
+pub(super) unsafe fn syscall(nr: u32, [a, b, c, d, last]: [Register; 5]) -> usize {
     let ret;
     // SAFETY: the registers are the kernel's convention; the caller answers for the call.
     // r7 is Thumb's frame pointer and no operand: it is saved in another register.
@@ -23,7 +23,7 @@ pub(super) unsafe fn syscall(nr: u32, [a, b, c, d, e]: [Register; 5]) -> usize {
             in("r1") b,
             in("r2") c,
             in("r3") d,
-            in("r4") e,
+            in("r4") last,
             options(nostack, preserves_flags)
         );
     }

@@ -49,7 +49,7 @@ fn registers<const N: usize>(arguments: [usize; N]) -> [Register; 5] {
         &[a, b] => [some(a), some(b), none, none, none],
         &[a, b, c] => [some(a), some(b), some(c), none, none],
         &[a, b, c, d] => [some(a), some(b), some(c), some(d), none],
-        &[a, b, c, d, e, ..] => [some(a), some(b), some(c), some(d), some(e)],
+        &[a, b, c, d, last, ..] => [some(a), some(b), some(c), some(d), some(last)],
     }
 }
 

@@ -7,7 +7,7 @@ use core::arch::asm;
 ///
 /// That of the system call `nr`.
 #[inline(always)]
-pub(super) unsafe fn syscall(nr: u32, [a, b, c, d, e]: [Register; 5]) -> usize {
+pub(super) unsafe fn syscall(nr: u32, [a, b, c, d, last]: [Register; 5]) -> usize {
     let ret;
     // SAFETY: the registers are the kernel's convention; the caller answers for the call.
     unsafe {
@@ -18,7 +18,7 @@ pub(super) unsafe fn syscall(nr: u32, [a, b, c, d, e]: [Register; 5]) -> usize {
             in("a1") b,
             in("a2") c,
             in("a3") d,
-            in("a4") e,
+            in("a4") last,
             options(nostack, preserves_flags)
         );
     }

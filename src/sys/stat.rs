@@ -26,8 +26,10 @@ pub(crate) fn has_executed(pid: Pid) -> Result<bool, Code> {
     let [place @ .., _, _, _, _, _] = &mut path;
     let start = place.len() - line(pid.as_raw_nonzero().get() as u32, place).len();
     path[10] = b'/';
+    // SAFETY: it is the place of a digit.
+    let path = unsafe { path.get_unchecked(start..) };
     // SAFETY: the null is at the end, and no other.
-    let path = unsafe { CStr::from_bytes_with_nul_unchecked(path.get_unchecked(start..)) };
+    let path = unsafe { CStr::from_bytes_with_nul_unchecked(path) };
     // Up to field 9, with the longest name that there is.
     let mut text = [0; 160];
     let file = super::openat(borrow(&proc), path, OFlags::CLOEXEC, Mode::empty())?;

@@ -7,7 +7,7 @@ use core::arch::asm;
 ///
 /// That of the system call `nr`.
 #[inline(always)]
-pub(super) unsafe fn syscall(nr: u32, [a, b, c, d, e]: [Register; 5]) -> usize {
+pub(super) unsafe fn syscall(nr: u32, [a, b, c, d, last]: [Register; 5]) -> usize {
     let ret;
     // SAFETY: the registers are the kernel's convention; the caller answers for the call.
     // The compiler keeps esi for itself: the fourth argument is exchanged in and out.
@@ -21,7 +21,7 @@ pub(super) unsafe fn syscall(nr: u32, [a, b, c, d, e]: [Register; 5]) -> usize {
             in("ebx") a,
             in("ecx") b,
             in("edx") c,
-            in("edi") e,
+            in("edi") last,
             options(nostack, preserves_flags)
         );
     }
