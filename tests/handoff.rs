@@ -854,7 +854,8 @@ fn shows_its_stack() {
     let mut highest = 0;
     while let Some(halted) = halt.next() {
         if halted.pid == parent {
-            highest = highest.max(proc::stack_pointer(parent));
+            until("the process halts", || proc::stack_pointer(parent).is_some());
+            highest = highest.max(proc::stack_pointer(parent).expect("it halts"));
         }
         if halted.pid == parent && halted.call == libc::SYS_exit_group {
             let below = proc::memory(parent, highest - OWN_STACK, OWN_STACK);

@@ -117,15 +117,10 @@ pub fn children(pid: i32) -> Vec<i32> {
     text.split_whitespace().map(|child| child.parse().expect("a pid")).collect()
 }
 
-/// Where the stack of a process ends that halts in a system call.
-pub fn stack_pointer(pid: i32) -> usize {
-    let mut line = String::new();
-    super::until("the process halts", || {
-        line = fs::read_to_string(format!("/proc/{pid}/syscall")).expect("the process is there");
-        line.trim_end() != "running"
-    });
-    let number = line.split_whitespace().nth(7).and_then(|number| number.strip_prefix("0x")).expect("a stack pointer");
-    usize::from_str_radix(number, 16).expect("hexadecimal")
+/// Where the stack ends of a process that halts in a system call; `None` as long as it runs.
+pub fn stack_pointer(pid: i32) -> Option<usize> {
+    let line = fs::read_to_string(format!("/proc/{pid}/syscall")).expect("the process is there");
+    usize::from_str_radix(line.split_whitespace().nth(7)?.strip_prefix("0x")?, 16).ok()
 }
 
 pub fn memory(pid: i32, address: usize, length: usize) -> Vec<u8> {
