@@ -15,17 +15,7 @@ pub(super) fn functions() -> Vec<Function> {
     vec![
         lock(),
         lock_at(),
-        of("PidFile::claim")
-            .main(|| {
-                let file = locked();
-                alone(|| file.claim()).expect("the claim");
-            })
-            .main(|| {
-                let file = locked();
-                file.claim().expect("the claim");
-                let other = room::fork(|| i32::from(alone(|| file.claim()) != Err(Errno::AGAIN)));
-                assert_eq!(reaped(other), Some(0));
-            }),
+        claim(),
         of("PidFile::verify")
             .main(|| {
                 let file = locked();
@@ -135,6 +125,20 @@ fn lock_at() -> Function {
         .when(&[LOCKED], || {
             left_behind();
             assert_eq!(locked_at(|| ()).err(), Some(Errno::WOULDBLOCK));
+        })
+}
+
+fn claim() -> Function {
+    of("PidFile::claim")
+        .main(|| {
+            let file = locked();
+            alone(|| file.claim()).expect("the claim");
+        })
+        .main(|| {
+            let file = locked();
+            file.claim().expect("the claim");
+            let other = room::fork(|| i32::from(alone(|| file.claim()) != Err(Errno::AGAIN)));
+            assert_eq!(reaped(other), Some(0));
         })
 }
 
