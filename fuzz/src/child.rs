@@ -74,12 +74,13 @@ impl<T: Copy> Room<T> {
         unsafe { &(*self.place).event }
     }
 
-    /// In a child: says that all is told, and waits to be let go.
+    /// In a child: says that all is told, and waits to be let go; not for ever, because the fuzzer may have ended with a find.
     pub fn rest(&self) {
         self.keep_counters();
         self.event().store(RESTS, SeqCst);
         wake(self.event());
-        while self.event().load(SeqCst) == RESTS {
+        let start = Instant::now();
+        while self.event().load(SeqCst) == RESTS && start.elapsed() < LIMIT {
             wait(self.event(), RESTS, LIMIT);
         }
     }
