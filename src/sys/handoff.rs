@@ -182,7 +182,7 @@ fn rseq() -> Result<(usize, usize), Errno> {
 #[repr(align(16))]
 struct Stack(UnsafeCell<MaybeUninit<[u8; STACK]>>);
 
-const STACK: usize = 8 * 1024;
+const STACK: usize = 16 * 1024;
 
 /// What P uses when the stack is D's. Of the move under way, and there is one at a time: it begins with one task in this
 /// memory, and until P and C have ended there are more.
