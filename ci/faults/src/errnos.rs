@@ -48,6 +48,8 @@ const CALLS: &[(&str, &[Errno])] = table! {
     "ppoll": AGAIN INVAL NOMEM;
     "prctl(PR_GET_CHILD_SUBREAPER)": INVAL;
     "prctl(PR_GET_TID_ADDRESS)": INVAL;
+    "prctl(PR_GET_DUMPABLE)": INVAL;
+    "prctl(PR_SET_DUMPABLE)": INVAL;
     "prctl(PR_SET_CHILD_SUBREAPER)": INVAL;
     "prctl(PR_SET_NO_NEW_PRIVS)": INVAL;
     "prlimit64": INVAL;
@@ -58,6 +60,8 @@ const CALLS: &[(&str, &[Errno])] = table! {
     "rt_sigaction": INVAL;
     "rt_sigprocmask": INVAL;
     "rt_sigtimedwait": INVAL;
+    "sendmsg": ACCESS AGAIN BADF CONNREFUSED CONNRESET INVAL IO LOOP MSGSIZE NAMETOOLONG NOBUFS NOENT NOMEM NOTDIR NOTSOCK OPNOTSUPP PIPE
+        PROTOTYPE TOOMANYREFS;
     "set_robust_list": INVAL;
     "set_tid_address": ;
     "setgroups": AGAIN INVAL NOMEM;
@@ -65,6 +69,7 @@ const CALLS: &[(&str, &[Errno])] = table! {
     "setresuid": AGAIN INVAL;
     "setsid": ;
     "sigaltstack": INVAL NOMEM;
+    "socket": ACCESS AFNOSUPPORT INVAL MFILE NFILE NOBUFS NOMEM PROTONOSUPPORT;
     "umask": ;
     "unlinkat": ACCESS BUSY INVAL IO ISDIR LOOP NAMETOOLONG NOENT NOMEM NOTDIR ROFS;
     "unshare": INVAL NOMEM NOSPC USERS;
@@ -87,6 +92,7 @@ const WAIT: &[&str] = &[
     "pwrite64",
     "read",
     "rt_sigtimedwait",
+    "sendmsg",
     "wait4",
     "waitid",
     "write",

@@ -160,7 +160,9 @@ impl Subject {
         }
         let done = usual.answers.values().next().map_or(&run.before, |usual| &usual.state);
         let anything = [oracle::half(self.function), but].concat();
-        let wrong = answer.state.differs_from_both(&run.before, done, oracle::changes(self.function), &anything);
+        let before = oracle::consumed(self.function).map(|what| run.before.without(what));
+        let before = before.as_ref().unwrap_or(&run.before);
+        let wrong = answer.state.differs_from_both(before, done, oracle::changes(self.function), &anything);
         must(wrong.is_empty(), || wrong.join("; "))
     }
 }

@@ -55,6 +55,8 @@ struct Rule {
     after: Option<&'static str>,
     first: bool,
     last: usize,
+    nth: &'static [usize],
+    only: bool,
     kind: Option<Kind>,
     errnos: &'static [Errno],
 }
@@ -72,6 +74,8 @@ const fn rule(expect: Expect, _why: &'static str) -> Rule {
         after: None,
         first: false,
         last: usize::MAX,
+        nth: &[],
+        only: false,
         kind: None,
         errnos: &[],
     }
@@ -125,6 +129,16 @@ impl Rule {
         Self { last, ..self }
     }
 
+    /// Those of its name in its process, counted from zero.
+    const fn nth(self, nth: &'static [usize]) -> Self {
+        Self { nth, ..self }
+    }
+
+    /// Its process makes no other of its name.
+    const fn only(self) -> Self {
+        Self { only: true, ..self }
+    }
+
     const fn once(self) -> Self {
         Self { kind: Some(Kind::Once), ..self }
     }
@@ -157,6 +171,8 @@ impl Rule {
             && self.after.is_none_or(|call| first(call).is_some_and(|first| there > Some(first)))
             && (!self.first || place.nth == 0)
             && place.nth >= like.saturating_sub(self.last)
+            && (self.nth.is_empty() || self.nth.contains(&place.nth))
+            && (!self.only || like == 1)
             && self.kind.is_none_or(|kind| kind == kind_of(fault))
             && (self.errnos.is_empty() || fault.errno().is_some_and(|errno| self.errnos.contains(&errno)))
     }
@@ -174,8 +190,8 @@ use Expect::{Any, Becomes, BecomesAt, Dies, Nothing, Returned, ReturnedAt, Retur
 
 /// Those that ask whether there is one thread, and nothing else of that kind.
 const ASK: &[&str] = &["fork", "setgroups", "setresgid", "setresuid", "drop_privileges", "daemonize", "detach"];
-const LOCK: &[&str] = &["PidFile::lock", "daemonize", "detach"];
-const FILE: &[&str] = &["PidFile::lock", "remove_left_over", "daemonize", "detach"];
+const LOCK: &[&str] = &["PidFile::lock", "PidFile::lock_at", "daemonize", "detach"];
+const FILE: &[&str] = &["PidFile::lock", "PidFile::lock_at", "remove_left_over", "daemonize", "detach"];
 const DROP: &[&str] = &["drop_privileges", "daemonize", "detach"];
 const WAIT: &[&str] = &["Waiter::wait", "handoff_until_ready", "daemonize", "detach"];
 const HEAR: &[&str] = &["Waiter::wait", "Waiter::word", "daemonize", "detach"];
@@ -224,9 +240,57 @@ const TABLE: &[Rule] = &[
         .errnos(&[Errno::BADF]),
     rule(Works, "without /proc all numbers are tried").of(CLOSE).calls(&["openat"]),
     rule(Becomes(Errno::PERM), "it only confirms that `close` was denied").of(CLOSE).calls(&["fcntl(F_GETFD)"]),
-    rule(Works, "no children are no error").of(&["reap"]).calls(&["wait4"]).errnos(&[Errno::CHILD]),
+    rule(WorksBut(&["end"]), "no children are no error; but then none is counted, which ends the way that has one")
+        .of(&["reap"])
+        .calls(&["wait4"])
+        .errnos(&[Errno::CHILD]),
     rule(Nothing, "no terminal is no error").of(&["tiocnotty"]).calls(&["openat"]).errnos(&[Errno::NXIO]),
     // The compositions.
+    rule(Works, "without /proc the end is waited for a while")
+        .of(COMPOSITIONS)
+        .when(NO_WORD)
+        .role(0)
+        .calls(&["openat"])
+        .after("clone"),
+    rule(ReturnedBut(&["file pid"]), "an open file is there, or the file system fails; it stays, empty")
+        .of(COMPOSITIONS)
+        .role(0)
+        .calls(&["newfstatat"])
+        .before("pipe2")
+        .nth(&[1])
+        .errnos(&[Errno::NOENT]),
+    rule(WorksBut(&["left", "end"]), "its status is not known then")
+        .of(&["detach"])
+        .when(NO_WORD)
+        .role(0)
+        .calls(&["wait4"])
+        .last(1),
+    rule(WorksBut(&["left", "end"]), "its status is not known then")
+        .of(&["detach"])
+        .when(NO_WORD)
+        .role(0)
+        .calls(&["wait4"])
+        .denied(),
+    rule(WorksBut(&["left"]), "who cannot be asked for is neither killed nor reaped")
+        .of(&["detach"])
+        .when(OVER)
+        .role(0)
+        .calls(&["waitid"])
+        .denied(),
+    rule(Returned, "only the pid could not be told: the error can")
+        .of(&["detach"])
+        .when(NO_WORD)
+        .role(2)
+        .calls(&["write"])
+        .once()
+        .only(),
+    rule(Returned, "only the pid could not be told: the error can")
+        .of(&["detach"])
+        .when(OVER)
+        .role(2)
+        .calls(&["write"])
+        .once()
+        .only(),
     rule(Works, "it is a pause").of(COMPOSITIONS).role(1).calls(&["ppoll"]),
     rule(Works, "it is a pause").of(COMPOSITIONS).role(2).calls(&["ppoll"]),
     rule(Works, "without /proc all numbers are tried").of(COMPOSITIONS).role(2).calls(&["openat"]).after("close_range"),
@@ -296,6 +360,8 @@ const TABLE: &[Rule] = &[
     rule(Dies, "there is no other way to tell").of(COMPOSITIONS).role(2).calls(&["write"]).last(1),
     rule(Dies, "there is no other way to tell").of(COMPOSITIONS).role(2).calls(&["write"]).denied(),
     // Moving: what is registered for the old process.
+    rule(Works, "nothing is known to be put back").of(MOVES).calls(&["prctl(PR_GET_DUMPABLE)"]),
+    rule(Works, "the step's own error counts; it was granted a moment ago").of(MOVES).calls(&["prctl(PR_SET_DUMPABLE)"]),
     rule(Any(&[Works, Becomes(Errno::ADDRINUSE)]), "it may be somebody else's; forks may be an alternative")
         .of(COMPOSITIONS)
         .role(0)
@@ -352,7 +418,33 @@ const TABLE: &[Rule] = &[
     rule(Works, "what is not known to be right is set").of(DROP).calls(&["getgroups"]).once().before("setresuid"),
     rule(Returned, "that is the last look").of(DROP).calls(&["capget"]).last(1),
     rule(Works, "what may be left is given up").of(DROP).calls(&["capget"]).once(),
+    rule(Any(&[Returned, Becomes(Errno::PERM)]), "there are more groups than are looked at, and so not those that are wanted")
+        .of(&["drop_privileges"])
+        .calls(&["getgroups"])
+        .after("setresuid")
+        .errnos(&[Errno::INVAL]),
+    rule(Any(&[Returned, Becomes(Errno::PERM)]), "what is not known to be right is set, by whoever may")
+        .of(&["drop_privileges"])
+        .calls(&["getgroups"])
+        .denied()
+        .errnos(&[Errno::NOSYS]),
     // The pid file.
+    rule(Returned, "an open file is there, or the file system fails")
+        .of(&["PidFile::lock", "PidFile::lock_at"])
+        .calls(&["newfstatat"])
+        .nth(&[1, 4])
+        .errnos(&[Errno::NOENT]),
+    rule(Nothing, "the file system says that there is none")
+        .of(&["remove_left_over"])
+        .calls(&["newfstatat"])
+        .nth(&[1])
+        .errnos(&[Errno::NOENT]),
+    rule(Nothing, "the file system says that there is none")
+        .of(&["remove_left_over"])
+        .when(MEANWHILE)
+        .calls(&["newfstatat"])
+        .nth(&[4])
+        .errnos(&[Errno::NOENT]),
     rule(Works, "locked for an instant: it is tried again")
         .of(LOCK)
         .role(0)
@@ -405,16 +497,37 @@ const TABLE: &[Rule] = &[
         .after("flock")
         .last(2)
         .errnos(&[Errno::ACCESS, Errno::BUSY, Errno::ROFS, Errno::PERM]),
+    rule(Any(&[WorksBut(&["file"]), Nothing]), "the own file is emptied, where nobody may see whether another stands there")
+        .of(&["PidFile::remove"])
+        .calls(&["newfstatat"])
+        .errnos(&[Errno::ACCESS, Errno::PERM]),
     rule(WorksBut(&["file"]), "the file is emptied, where it may not be removed")
         .of(&["PidFile::remove"])
         .calls(&["newfstatat", "unlinkat"])
         .errnos(&[Errno::ACCESS, Errno::BUSY, Errno::ROFS, Errno::PERM]),
-    rule(Works, "a pause that is none").of(&["PidFile::lock", "remove_left_over", "holder", "signal_holder"]).calls(&["ppoll"]),
+    rule(Works, "a pause that is none")
+        .of(&["PidFile::lock", "PidFile::lock_at", "remove_left_over", "holder", "signal_holder"])
+        .calls(&["ppoll"]),
     // Signalling.
     rule(Works, "the holder is another by now: it is asked again").of(STOP).calls(&["pidfd_open"]).once().errnos(&[Errno::SRCH]),
+    rule(Works, "older kernels say so of one that has ended: the holder is asked again")
+        .of(STOP)
+        .calls(&["pidfd_open"])
+        .once()
+        .errnos(&[Errno::INVAL]),
     untried("it has not ended").of(STOP).calls(&["pidfd_send_signal"]).errnos(&[Errno::SRCH]),
     rule(Works, "a pause that is none").of(&["stop"]).when("The answer is to be [`Holder::LeftBehind`]").calls(&["ppoll"]),
     // Readiness.
+    rule(Becomes(Errno::SRCH), "older kernels say so of one that has ended")
+        .of(&["wait_newline"])
+        .calls(&["pidfd_open"])
+        .errnos(&[Errno::INVAL]),
+    rule(Works, "without /proc the end is waited for a while").of(&["Waiter::wait", "handoff_until_ready"]).calls(&["openat"]),
+    rule(Any(&[Becomes(Errno::PROTO), Works]), "part of a word is none; but an end has no parts")
+        .of(&["Waiter::word"])
+        .calls(&["read"])
+        .only()
+        .short(),
     rule(Works, "without /proc the end is waited for a while").of(WAIT).after("readlinkat").calls(&["openat", "read"]),
     rule(Works, "without /proc the end is waited for a while").of(WAIT).calls(&["readlinkat"]),
     rule(Dies, "what cannot be read is no word, and there is no caller any more").of(MOVE).role(0).calls(&["read"]),
@@ -507,13 +620,14 @@ pub fn step(when: &[&str], fault: &Fault, usual: &[Place]) -> Step {
 
 /// What a function that has failed may leave as if it had not failed, and why.
 const CHANGES: &[(&str, &[&str], &str)] = &[
-    ("fill_stdio", &["fd 0"], "some are filled"),
+    ("fill_stdio", &["fd 0", "fd 1", "fd 2"], "some are filled"),
     ("stdio_null", &["fd 0", "fd 1"], "some are redirected"),
     ("stdio_file", &["file"], "the file may have been created"),
     ("reset_signals", &["Sig"], "some are reset"),
     ("chroot", &["root"], "the root is the new one"),
     ("drop_privileges", &["Groups", "Gid", "Uid", "Cap"], "half-way"),
     ("PidFile::lock", &["file"], "it stays, empty"),
+    ("PidFile::lock_at", &["file"], "it stays, empty"),
     ("PidFile::remove", &["fd"], "it is consumed"),
     ("Notifier::ready", &["fd"], "it is consumed"),
     ("Notifier::failed", &["fd"], "it is consumed"),
@@ -528,6 +642,14 @@ const HALF: &[(&str, &[&str], &str)] = &[
     ("close_except", &["fd"], "some are closed"),
     ("PidFile::claim", &["fd", "file"], "some locks are set, which mean nothing without the others; part of the number"),
 ];
+
+/// What a function that has failed has closed: the descriptors of what begins so, as `State` has it.
+const CONSUMED: &[(&str, &str)] = &[("PidFile::lock_at", "/mnt, "), ("write_newline", "pipe:[], flags 01")];
+
+/// What a function that has failed has closed.
+pub fn consumed(function: &str) -> Option<&'static str> {
+    CONSUMED.iter().find(|(of, _)| *of == function).map(|(_, what)| *what)
+}
 
 fn listed(list: &[(&str, &'static [&'static str], &str)], function: &str) -> &'static [&'static str] {
     list.iter().find(|(of, ..)| *of == function).map_or(&[], |(_, what, _)| *what)

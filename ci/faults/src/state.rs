@@ -78,6 +78,12 @@ impl State {
         self.differs(other, &[&as_there, anything].concat())
     }
 
+    /// Without the descriptors of what begins so.
+    pub fn without(&self, what: &str) -> Self {
+        let stays = |name: &str, is: &str| !(name.starts_with("fd ") && is.starts_with(what));
+        Self(self.0.iter().filter(|(name, is)| stays(name, is)).map(|(name, is)| (name.clone(), is.clone())).collect())
+    }
+
     fn names<'a>(&'a self, other: &'a Self) -> BTreeSet<&'a str> {
         self.0.keys().chain(other.0.keys()).map(String::as_str).collect()
     }
