@@ -185,7 +185,8 @@ impl Waiter {
             Ok(Outcome::Died(_)) => return Ok(daemon.gone_silent(&mut left)),
             Ok(Outcome::Ready(_)) => daemon.reap_middle(),
             Ok(Outcome::Failed(_)) => drop(daemon.reap(&mut left)),
-            Err(_) => drop(daemon.kill().then(|| daemon.reap(&mut TimeLeft::of(None)))),
+            Err(_) if daemon.kill() => drop(daemon.reap(&mut TimeLeft::of(None))),
+            Err(_) => daemon.reap_ended(),
         }
         Ok(told?)
     }
@@ -385,6 +386,11 @@ impl Watched {
         if self.pid != self.child {
             let _ = status_of(self.child);
         }
+    }
+
+    /// Reaps the child if it has ended, where the daemon is not waited for.
+    fn reap_ended(&self) {
+        let _ = waitpid(Some(self.child), WaitOptions::NOHANG);
     }
 
     /// Ends what has not told its word in time. It cannot be a stranger: the pidfd was made sure of, and
