@@ -229,6 +229,14 @@ const TABLE: &[Rule] = &[
     untried("its child has ended, and is no other's").of(MOVE).calls(&["wait4"]).first(),
     untried("without waiting there is no interruption").of(MOVE).calls(&["wait4"]).errnos(&[Errno::INTR]),
     untried("a filter denies it always, and then the move is refused").of(MOVE).calls(&["unshare"]).after("clone"),
+    untried("without waiting there is no interruption")
+        .of(&["detach"])
+        .when(HANDOFF)
+        .when_too(NO_WORD)
+        .role(0)
+        .calls(&["wait4"])
+        .last(1)
+        .errnos(&[Errno::INTR]),
     rule(Works, "a call that a signal has interrupted is made again").once().errnos(&[Errno::INTR]),
     untried("no clock fails once: a filter denies it always").calls(&["clock_gettime"]).once(),
     rule(Works, "then a timeout lasts its full time once").calls(&["clock_gettime"]),
@@ -557,6 +565,11 @@ const TABLE: &[Rule] = &[
 pub fn expect(function: &str, when: &[&str], fault: &Fault, usual: &Run) -> Option<Expect> {
     let otherwise = if kind_of(fault) == Kind::Short { Works } else { Returned };
     TABLE.iter().find(|rule| rule.fits(function, when, fault, usual)).map_or(Some(otherwise), |rule| rule.expect)
+}
+
+/// What may come of any fault there: on a machine that stalls the time is over before the fault tells.
+pub fn too_late(function: &str, when: &[&str]) -> Option<Expect> {
+    (function == "detach" && when.contains(&OVER)).then_some(BecomesAt(Step::Ready, Errno::TIMEDOUT))
 }
 
 /// Processes, their calls, the way, and the step.
